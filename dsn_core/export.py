@@ -1,0 +1,157 @@
+"""Checkpoint → deploy graph: one ONNX file that every engine takes, checked before it is kept."""
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from dsn_core.checkpoint import CheckpointInfo, load_checkpoint, sha256
+from dsn_core.golden import GoldenFigures, golden_frame
+from dsn_core.metadata import METADATA_KEY, ModelMetadata, Precision
+from dsn_core.models import DepthSegNet
+from dsn_core.models.deploy import DeployNet
+
+__all__ = ['export', 'export_network']
+
+OPSET = 18
+_HALF_STORED = 1024  # parameters with at least this many elements are worth storing as half
+_QUIET = ('torch.onnx', 'onnxscript', 'onnx_ir')
+
+_logger = logging.getLogger(__name__)
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    precision: Precision = 'fp32',
+    height: int | None = None,
+    width: int | None = None,
+    half_weights: bool = False,
+) -> ModelMetadata:
+    """Export a checkpoint of ``dsn train`` as the deploy graph ``out``.
+
+    ``height`` and ``width`` (multiples of 32) default to the size the network was trained for.
+    ``precision`` 'fp16' makes a graph that computes in half, for GPUs; ``half_weights`` stores the
+    weights as half in a graph that computes in fp32 (half the file, the same speed).
+    Raises CheckpointError for a bad checkpoint and ValueError for sizes that do not fit.
+    """
+    network, info = load_checkpoint(checkpoint)
+    return export_network(
+        network, info, out, precision, height, width, half_weights, sha256(checkpoint)
+    )
+
+
+def export_network(
+    network: DepthSegNet,
+    info: CheckpointInfo,
+    out: Path,
+    precision: Precision = 'fp32',
+    height: int | None = None,
+    width: int | None = None,
+    half_weights: bool = False,
+    checkpoint_sha256: str = '',
+) -> ModelMetadata:
+    """Export a network in memory; see ``export``."""
+    if precision == 'int8':
+        raise ValueError('precision int8 needs calibration frames: export fp32 or fp16')
+    height, width = height or info.height, width or info.width
+    deploy = DeployNet(network)
+    if half_weights or precision == 'fp16':
+        for parameter in deploy.parameters():
+            parameter.data = parameter.data.half().float()
+    figures = _golden_figures(deploy, height, width)
+    focal_length = info.focal_length
+    metadata = ModelMetadata(
+        name=info.name,
+        height=height,
+        width=width,
+        class_names=info.class_names,
+        min_depth=info.min_depth,
+        max_depth=info.max_depth,
+        scale='metric' if info.scale == 'metric' else 'relative',
+        focal_length=None if focal_length is None else focal_length * width / info.width,
+        precision=precision,
+        training_data=info.training_data,
+        checkpoint_sha256=checkpoint_sha256,
+        golden=figures,
+    )
+    if precision == 'fp16':
+        deploy = deploy.half()
+    model = _to_onnx(deploy, height, width)
+    if half_weights and precision == 'fp32':
+        _store_weights_as_half(model, {name for name, _ in deploy.named_parameters()})
+    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    onnx.checker.check_model(model)
+    _write(model, out)
+    return metadata
+
+
+@torch.no_grad()
+def _golden_figures(deploy: DeployNet, height: int, width: int) -> GoldenFigures:
+    depth, labels, confidence = deploy(torch.from_numpy(golden_frame(height, width))[None])
+    return GoldenFigures.of(depth[0].numpy(), labels[0].numpy(), confidence[0].numpy())
+
+
+def _to_onnx(deploy: DeployNet, height: int, width: int) -> Any:
+    example = torch.zeros((2, height, width, 3), dtype=torch.uint8)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # The exporter prints its progress and warns of things that do not concern this graph.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter('ignore')
+        program = torch.onnx.export(
+            deploy,
+            (example,),
+            dynamo=True,
+            input_names=['image'],
+            output_names=['depth', 'labels', 'confidence'],
+            dynamic_shapes={'image': {0: torch.export.Dim('batch')}},
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    # Names of source files and stack traces of the exporting machine have no place in a product.
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ''
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]
+    return model
+
+
+def _store_weights_as_half(model: Any, parameters: set[str]) -> None:
+    """Store large parameters as half, followed by a cast that engines fold away at load."""
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.name not in parameters or np.prod(tensor.dims) < _HALF_STORED:
+            continue
+        name, wide = tensor.name, f'{tensor.name}.float'
+        half = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(half, name))
+        casts.append(helper.make_node('Cast', [name], [wide], to=TensorProto.FLOAT))
+        for node in model.graph.node:
+            for i, used in enumerate(node.input):
+                if used == name:
+                    node.input[i] = wide
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _write(model: Any, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = out.with_name(f'{out.name}.partial')
+    beside.write_bytes(model.SerializeToString())
+    os.replace(beside, out)
+    _logger.info('%s: %.1f MB', out, out.stat().st_size / 1e6)

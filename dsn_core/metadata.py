@@ -1,0 +1,112 @@
+"""What a deploy graph says of itself: one JSON under ``dsn`` in the ONNX ``metadata_props``."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dsn_core.golden import GoldenFigures
+
+__all__ = ['METADATA_KEY', 'ModelMetadata']
+
+METADATA_KEY = 'dsn'
+FORMAT_VERSION = 1
+
+Scale = Literal['relative', 'metric']
+Precision = Literal['fp32', 'fp16', 'int8']
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Everything a robot must know of a model beside its weights.
+
+    ``focal_length`` is the focal length in pixels, at the model's own width, of the camera that
+    ``depth`` is expressed for. A camera with focal length f (scaled to the model's width) sees the
+    same picture f / focal_length times as far away. None: the network knows one camera only.
+    """
+
+    name: str
+    height: int
+    width: int
+    class_names: tuple[str, ...]
+    min_depth: float
+    max_depth: float
+    scale: Scale
+    focal_length: float | None
+    precision: Precision
+    training_data: str
+    checkpoint_sha256: str
+    golden: GoldenFigures
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise ValueError(
+                f'format_version is {self.format_version}, this version reads {FORMAT_VERSION}'
+            )
+        for field in ('height', 'width'):
+            value = getattr(self, field)
+            if not (isinstance(value, int) and value > 0 and value % 32 == 0):
+                raise ValueError(f'{field} must be a positive multiple of 32, got {value!r}')
+        names = self.class_names
+        if not 1 <= len(names) <= 255 or not all(isinstance(n, str) and n for n in names):
+            raise ValueError('class_names must be 1 to 255 names')
+        if not 0 < self.min_depth < self.max_depth < math.inf:
+            raise ValueError(
+                f'min_depth and max_depth must be 0 < min < max, got '
+                f'{self.min_depth} and {self.max_depth}'
+            )
+        if self.scale not in ('relative', 'metric'):
+            raise ValueError(f"scale must be 'relative' or 'metric', got {self.scale!r}")
+        if self.precision not in ('fp32', 'fp16', 'int8'):
+            raise ValueError(f"precision must be 'fp32', 'fp16' or 'int8', got {self.precision!r}")
+        if self.focal_length is not None and not 0 < self.focal_length < math.inf:
+            raise ValueError(f'focal_length must be above zero, got {self.focal_length}')
+        if (self.golden.labels >= len(names)).any():
+            raise ValueError('golden: a label is not among class_names')
+
+    def to_json(self) -> str:
+        """As the JSON text that goes into the graph."""
+        data: dict[str, Any] = {
+            'format_version': self.format_version,
+            'name': self.name,
+            'height': self.height,
+            'width': self.width,
+            'class_names': list(self.class_names),
+            'min_depth': self.min_depth,
+            'max_depth': self.max_depth,
+            'scale': self.scale,
+            'focal_length': self.focal_length,
+            'precision': self.precision,
+            'training_data': self.training_data,
+            'checkpoint_sha256': self.checkpoint_sha256,
+            'golden': self.golden.to_json(),
+        }
+        return json.dumps(data, separators=(',', ':'))
+
+    @classmethod
+    def from_json(cls, text: str) -> 'ModelMetadata':
+        """Read the JSON text; raises ValueError naming the field that is missing or wrong."""
+        try:
+            data = json.loads(text)
+            golden = GoldenFigures.from_json(data['golden'])
+            focal_length = data['focal_length']
+            return cls(
+                name=str(data['name']),
+                height=data['height'],
+                width=data['width'],
+                class_names=tuple(data['class_names']),
+                min_depth=float(data['min_depth']),
+                max_depth=float(data['max_depth']),
+                scale=data['scale'],
+                focal_length=None if focal_length is None else float(focal_length),
+                precision=data['precision'],
+                training_data=str(data['training_data']),
+                checkpoint_sha256=str(data['checkpoint_sha256']),
+                golden=golden,
+                format_version=data['format_version'],
+            )
+        except KeyError as error:
+            raise ValueError(f'field {error} is missing') from error
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ValueError(str(error)) from error

@@ -1,0 +1,1 @@
+"""The offline trainer: one file per stage."""

@@ -1,0 +1,54 @@
+"""Fixtures that many tests share."""
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / 'shared'
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """The folder of real driving frames, which is not part of the project."""
+    data = SHARED / 'data'
+    if not data.is_dir():
+        pytest.skip(f'real driving frames are not here: {data} is missing')
+    return data
+
+
+@pytest.fixture(scope='session')
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of random weights for 64 x 96 pictures whose labels are confident."""
+    torch = pytest.importorskip('torch', reason='torch is not installed')
+    from dsn_core.checkpoint import CheckpointInfo, save_checkpoint
+
+    info = CheckpointInfo(
+        name='tiny',
+        height=64,
+        width=96,
+        training_data='nothing: random weights for tests',
+        scale='metric',
+        focal_length=80.0,
+    )
+    torch.manual_seed(7)
+    network = info.build().eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean, std=0.2)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+    with torch.no_grad():
+        network.seg_decoder.heads[0].weight *= 40
+    path = tmp_path_factory.mktemp('checkpoint') / 'tiny.safetensors'
+    save_checkpoint(path, network, info)
+    return path
+
+
+@pytest.fixture(scope='session')
+def tiny_model(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The deploy graph of ``tiny_checkpoint``."""
+    from dsn_core.export import export
+
+    path = tmp_path_factory.mktemp('model') / 'tiny.onnx'
+    export(tiny_checkpoint, path)
+    return path
