@@ -38,7 +38,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.nn.init.normal_(module.running_mean, std=0.2)
             torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
     with torch.no_grad():
-        network.seg_decoder.heads[0].weight *= 40
+        network.seg_decoder.heads[0].weight *= 400
+        network.depth_decoder.heads[0].weight *= 100
     path = tmp_path_factory.mktemp('checkpoint') / 'tiny.safetensors'
     save_checkpoint(path, network, info)
     return path

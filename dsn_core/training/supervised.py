@@ -1,0 +1,220 @@
+"""Training with ground truth: the second way to a model, beside the paper's label-free one."""
+
+import copy
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader
+
+from dsn_core.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from dsn_core.data.drives import Drive, find_drives
+from dsn_core.labels import CITYSCAPES, UNLABELLED
+from dsn_core.losses import label_cross_entropy, log_depth_error
+from dsn_core.models import DepthSegNet
+from dsn_core.training.config import PhaseConfig, SupervisedConfig
+from dsn_core.training.samples import DriveSamples
+from dsn_core.training.validation import validate
+
+__all__ = ['train_supervised']
+
+_logger = logging.getLogger(__name__)
+
+_WARM_UP = 0.05  # share of a phase's steps
+_START_LOGIT = -4.0  # a fresh network says some 10 m everywhere rather than min_depth
+_CLASS_WEIGHT_SAMPLES = 200
+
+
+class SupervisedStage(lightning.LightningModule):
+    """One phase: the network, its moving average and the optimiser."""
+
+    class_weights: Tensor
+
+    def __init__(
+        self, network: DepthSegNet, config: SupervisedConfig, phase: int, class_weights: Tensor
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(network).requires_grad_(False).eval()
+        self.config = config
+        self.phase: PhaseConfig = config.phases[phase]
+        self.register_buffer('class_weights', class_weights)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        image = batch['image'].contiguous(memory_format=torch.channels_last)
+        perceived = self.network(image)
+        depth_loss = image.new_zeros(())
+        label_loss = image.new_zeros(())
+        # As [17] does for its losses: every scale is compared, coarser ones weigh less.
+        for scale, disparity in perceived.disparities.items():
+            logits = perceived.logits[scale]
+            size = disparity.shape[-2:]
+            depth = self.network.depth(disparity.float())[:, 0]  # (B, h, w)
+            target = interpolate(batch['depth'][:, None], size, mode='nearest')[:, 0]
+            labels = interpolate(batch['labels'][:, None].float(), size, mode='nearest')[:, 0]
+            weight = 0.5**scale
+            depth_loss = depth_loss + weight * log_depth_error(depth, target)
+            label_loss = label_loss + weight * label_cross_entropy(
+                logits.float(), labels.long(), self.class_weights
+            )
+        loss = self.config.depth_weight * depth_loss + self.config.label_weight * label_loss
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f'step {self.global_step}: depth loss {float(depth_loss)}, '
+                f'label loss {float(label_loss)}: lower phases.learning_rate'
+            )
+        self.log_dict(
+            {'depth_loss': depth_loss, 'label_loss': label_loss},
+            prog_bar=True,
+            batch_size=len(image),
+        )
+        return loss
+
+    def on_train_batch_end(self, *_: object) -> None:
+        # Short at first, so that the average does not remember the beginning.
+        decay = min(self.config.ema_decay, (1 + self.global_step) / (10 + self.global_step))
+        with torch.no_grad():
+            live = self.network.state_dict()
+            for name, value in self.average.state_dict().items():
+                if value.dtype.is_floating_point:
+                    value.lerp_(live[name], 1 - decay)
+                else:
+                    value.copy_(live[name])
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=self.phase.learning_rate,
+            weight_decay=self.config.weight_decay,
+        )
+        steps = self.phase.samples // self.phase.batch_size
+        warm_up = max(1, round(_WARM_UP * steps))
+
+        def factor(step: int) -> float:
+            if step < warm_up:
+                return (step + 1) / warm_up
+            return 0.02 + 0.49 * (1 + float(np.cos(np.pi * (step - warm_up) / steps)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            'optimizer': optimizer,
+            'lr_scheduler': {'scheduler': schedule, 'interval': 'step'},
+        }
+
+
+def train_supervised(config: SupervisedConfig) -> Path:
+    """Train all phases and return the path of the last one's checkpoint.
+
+    Each phase leaves ``phase-N.safetensors`` and its validation figures in ``config.out``; a
+    phase that has left its checkpoint is not run again, one that was stopped goes on where its
+    last saved state stands. Raises ValueError where the data is missing.
+    """
+    drives = find_drives(config.data, split='train')
+    validation = find_drives(config.data, split='validation')
+    config.out.mkdir(parents=True, exist_ok=True)
+    class_weights = _class_weights(drives, config)
+    checkpoint = config.out / 'none'
+    for index, phase in enumerate(config.phases):
+        previous, checkpoint = checkpoint, config.out / f'phase-{index}.safetensors'
+        if checkpoint.exists():
+            _logger.info('%s is there: phase %d is done', checkpoint, index)
+            continue
+        info = _info(config, phase)
+        if index == 0:
+            torch.manual_seed(config.seed)
+            network = _fresh(info)
+        else:
+            network, _ = load_checkpoint(previous)
+        stage = SupervisedStage(network, config, index, class_weights)
+        _fit(stage, drives, config, index)
+        best = stage.average if config.ema_decay > 0 else stage.network
+        save_checkpoint(checkpoint, best, info)
+        figures = validate(best, info, validation, config.validate_frames)
+        figures.write(config.out / f'phase-{index}.json')
+        for condition, row in figures.rows.items():
+            _logger.info('phase %d %s: %s', index, condition, row.summary())
+    return checkpoint
+
+
+def _fresh(info: CheckpointInfo) -> DepthSegNet:
+    network = info.build()
+    for head in network.depth_decoder.heads:
+        assert isinstance(head, nn.Conv2d)
+        assert head.bias is not None
+        nn.init.constant_(head.bias, _START_LOGIT)
+    return network
+
+
+def _fit(
+    stage: SupervisedStage, drives: list[Drive], config: SupervisedConfig, index: int
+) -> None:
+    phase = config.phases[index]
+    folder = config.out / f'phase-{index}'
+    state = folder / 'last.ckpt'
+    # Written by this very training, and still read without running code from it.
+    done = torch.load(state, weights_only=True)['global_step'] if state.exists() else 0
+    loader = DataLoader(
+        DriveSamples(drives, config, index, first=done * phase.batch_size),
+        batch_size=phase.batch_size,
+        num_workers=config.workers,
+        drop_last=True,
+        persistent_workers=False,
+    )
+    trainer = lightning.Trainer(
+        max_steps=phase.samples // phase.batch_size,
+        accelerator='auto',
+        devices=1,
+        precision='bf16-mixed' if config.precision == 'bf16' else '32-true',
+        logger=CSVLogger(config.out, name='', version=f'phase-{index}'),
+        callbacks=[
+            ModelCheckpoint(
+                folder,
+                save_last=True,
+                save_top_k=0,
+                train_time_interval=timedelta(minutes=config.save_minutes),
+            ),
+            TQDMProgressBar(refresh_rate=10),
+        ],
+        gradient_clip_val=1.0,
+        log_every_n_steps=20,
+        enable_model_summary=False,
+    )
+    trainer.fit(stage, loader, ckpt_path=str(state) if state.exists() else None)
+    if trainer.global_step < phase.samples // phase.batch_size:
+        raise KeyboardInterrupt(f'stopped at step {trainer.global_step}: run again to go on')
+
+
+def _info(config: SupervisedConfig, phase: PhaseConfig) -> CheckpointInfo:
+    return CheckpointInfo(
+        name=config.name,
+        height=phase.height,
+        width=phase.width,
+        training_data=config.training_data,
+        min_depth=config.min_depth,
+        max_depth=config.max_depth,
+        scale='metric',
+        focal_length=config.focal_length * phase.width / config.phases[-1].width,
+    )
+
+
+def _class_weights(drives: list[Drive], config: SupervisedConfig) -> Tensor:
+    """(C,) weights: one over the root of how often a class occurs, within a factor of ten."""
+    rng = np.random.default_rng(config.seed)
+    counts = np.zeros(256, dtype=np.int64)
+    for _ in range(_CLASS_WEIGHT_SAMPLES):
+        drive = drives[int(rng.integers(len(drives)))]
+        labels = drive.read(int(rng.integers(drive.frames))).labels
+        counts += np.bincount(labels.ravel(), minlength=256)
+    counts[UNLABELLED] = 0
+    share = counts[: len(CITYSCAPES)] / counts.sum()
+    weights = 1 / np.sqrt(np.maximum(share, 1e-6))
+    weights = np.clip(weights / weights[share > 0].min(), 1.0, 10.0)
+    return torch.from_numpy(weights.astype(np.float32))

@@ -1,0 +1,97 @@
+"""The camera: its calibration, and how that follows the picture through a resize."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ['Camera']
+
+_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_FISHEYE = ('equidistant', 'fisheye')
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A calibrated camera, with the fields of ``sensor_msgs/CameraInfo``.
+
+    ``k`` (9), ``r`` (9) and ``p`` (12) are row-major, in pixels of a ``width`` x ``height``
+    picture; ``d`` are the coefficients of ``distortion_model`` (none: an undistorted picture).
+    """
+
+    height: int
+    width: int
+    distortion_model: str
+    d: tuple[float, ...]
+    k: tuple[float, ...]
+    r: tuple[float, ...]
+    p: tuple[float, ...]
+
+    @classmethod
+    def pinhole(
+        cls, width: int, height: int, fx: float, fy: float, cx: float, cy: float
+    ) -> 'Camera':
+        """A camera without distortion, focal lengths and centre in pixels."""
+        k = (fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0)
+        p = (fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0)
+        return cls(height, width, 'plumb_bob', (0.0,) * 5, k, _IDENTITY, p)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether this is a calibration at all: K[0] = 0 says that it is not (CameraInfo)."""
+        numbers = (*self.k, *self.d)
+        return bool(np.isfinite(numbers).all()) and self.k[0] > 0 and self.k[4] > 0
+
+    @property
+    def focal_length(self) -> float:
+        """Geometric mean of the two focal lengths, pixels."""
+        return float(np.sqrt(self.k[0] * self.k[4]))
+
+    def resized(self, height: int, width: int) -> 'Camera':
+        """The camera of this picture resized to ``height`` x ``width``.
+
+        Scales K and P as image_proc's resize node does; D and R have no pixels in them.
+        """
+        sx, sy = width / self.width, height / self.height
+        k = np.array(self.k).reshape(3, 3) * [[sx], [sy], [1]]
+        p = np.array(self.p).reshape(3, 4) * [[sx], [sy], [1]]
+        return replace(
+            self,
+            height=height,
+            width=width,
+            k=tuple(map(float, k.ravel())),
+            p=tuple(map(float, p.ravel())),
+        )
+
+    def rays(self) -> NDArray[np.float32]:
+        """(H, W, 2) float32: x / z and y / z of the ray through every pixel, lens undone.
+
+        Times the depth along the optical axis they are the point's x and y in the optical frame
+        (REP 103: x right, y down, z forward).
+        """
+        return _rays(self)
+
+
+@lru_cache(maxsize=8)
+def _rays(camera: Camera) -> NDArray[np.float32]:
+    k = np.array(camera.k, dtype=np.float64).reshape(3, 3)
+    v, u = np.mgrid[0 : camera.height, 0 : camera.width].astype(np.float64)
+    if not any(camera.d):
+        x = (u - k[0, 2]) / k[0, 0]
+        y = (v - k[1, 2]) / k[1, 1]
+        rays = np.stack([x, y], axis=-1)
+    else:
+        pixels = np.stack([u, v], axis=-1).reshape(-1, 1, 2)
+        d = np.array(camera.d, dtype=np.float64)
+        if camera.distortion_model in _FISHEYE:
+            rays = cv2.fisheye.undistortPoints(pixels, k, d[:4])
+        else:
+            # More rounds than OpenCV's five: the corners of a wide lens need them.
+            criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
+            rays = cv2.undistortPointsIter(pixels, k, d, None, None, criteria)
+        rays = rays.reshape(camera.height, camera.width, 2)
+    result = np.ascontiguousarray(rays, dtype=np.float32)
+    result.flags.writeable = False  # shared by every caller
+    return result

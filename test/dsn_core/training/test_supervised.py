@@ -1,0 +1,107 @@
+"""The supervised stage: learns, leaves whole checkpoints, goes on where it was stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.drive_factory import write_drive
+
+pytest.importorskip('torch', reason='torch is not installed')
+pytest.importorskip('lightning', reason='lightning is not installed')
+
+import numpy as np
+import torch
+
+from dsn_core.checkpoint import load_checkpoint
+from dsn_core.data.drives import find_drives
+from dsn_core.training.config import PhaseConfig, SupervisedConfig
+from dsn_core.training.samples import DriveSamples
+from dsn_core.training.supervised import train_supervised
+
+
+@pytest.fixture(scope='module')
+def drives(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('drives')
+    for name in ('a', 'b', 'c'):
+        write_drive(folder, f'{name}_day', 'train')
+        write_drive(folder, f'{name}_night', 'train', 'night')
+    write_drive(folder, 'v_day', 'validation')
+    write_drive(folder, 'v_night', 'validation', 'night')
+    return folder
+
+
+def config(drives: Path, out: Path, samples: int = 48) -> SupervisedConfig:
+    return SupervisedConfig(
+        name='test',
+        data=(drives,),
+        out=out,
+        phases=(
+            PhaseConfig(64, 96, 4, samples, 1e-3),
+            PhaseConfig(64, 128, 4, 8, 1e-4),
+        ),
+        training_data='boxes',
+        focal_length=120.0,
+        precision='fp32',
+        workers=0,
+        validate_frames=4,
+        ema_decay=0.9,
+    )
+
+
+def test_sample_is_the_same_whenever_it_is_asked_for(drives, tmp_path):
+    found = find_drives([drives], 'train')
+    whole = DriveSamples(found, config(drives, tmp_path), 0)
+    resumed = DriveSamples(found, config(drives, tmp_path), 0, first=20)
+    assert len(resumed) == len(whole) - 20
+    for key in ('image', 'depth', 'labels'):
+        assert torch.equal(whole[23][key], resumed[3][key])
+
+
+def test_sample_depth_is_that_of_the_config_focal_length(drives, tmp_path):
+    # The wall stands 15 m from a camera of 120 px at 160 px width. Seen through any window,
+    # depth x (config focal length / focal length of the window) must come out.
+    samples = DriveSamples(find_drives([drives], 'train'), config(drives, tmp_path), 0)
+    for i in range(12):
+        sample = samples[i]
+        walls = sample['depth'][sample['labels'] == 2]
+        if len(walls):
+            focal_of_window = 15.0 / float(walls.median()) * samples.focal_length
+            # 96 px of a window of at most 160 px and at least 160 / 1.8 / 1.15 px
+            assert 120 * 96 / 160 * 0.9 <= focal_of_window <= 120 * 96 / 160 * 1.8 * 1.3
+
+
+@pytest.mark.slow
+def test_training_learns_and_is_not_run_twice(drives, tmp_path):
+    checkpoint = train_supervised(config(drives, tmp_path / 'run', samples=160))
+    network, info = load_checkpoint(checkpoint)
+    assert (info.height, info.width, info.scale) == (64, 128, 'metric')
+    assert checkpoint.name == 'phase-1.safetensors'
+    rows = json.loads((tmp_path / 'run' / 'phase-0.json').read_text())
+    assert set(rows) == {'day', 'night'}
+    # A network that says one depth everywhere scores above 0.5 here, one class 0.13.
+    assert rows['day']['metric']['abs_rel'] < 0.45
+    assert rows['day']['mean_iou'] > 0.35
+    stamp = checkpoint.stat().st_mtime_ns
+    assert train_supervised(config(drives, tmp_path / 'run', samples=160)) == checkpoint
+    assert checkpoint.stat().st_mtime_ns == stamp
+
+
+def test_no_drives_is_said(tmp_path):
+    with pytest.raises(ValueError, match='dsn simulate'):
+        train_supervised(config(tmp_path, tmp_path / 'run'))
+
+
+def test_non_finite_loss_names_the_terms(drives, tmp_path):
+    from dsn_core.training.supervised import SupervisedStage
+
+    conf = config(drives, tmp_path)
+    from dsn_core.models import DepthSegNet
+
+    network = DepthSegNet(19)
+    with torch.no_grad():
+        network.seg_decoder.heads[0].bias.fill_(np.nan)
+    stage = SupervisedStage(network, conf, 0, torch.ones(19))
+    sample = DriveSamples(find_drives([drives], 'train'), conf, 0)[0]
+    batch = {k: v[None].repeat(2, *[1] * v.ndim) for k, v in sample.items()}
+    with pytest.raises(FloatingPointError, match='label loss nan'):
+        stage.training_step(batch, 0)
