@@ -12,6 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from dsn_core.errors import UserError
 from dsn_core.labels import CITYSCAPES
 from dsn_core.models import DepthSegNet
 
@@ -20,7 +21,7 @@ __all__ = ['CheckpointError', 'CheckpointInfo', 'load_checkpoint', 'save_checkpo
 _KEY = 'dsn'
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint that cannot be read; the text names the file and the remedy."""
 
 

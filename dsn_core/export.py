@@ -14,8 +14,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from dsn_core.checkpoint import CheckpointInfo, load_checkpoint, sha256
+from dsn_core.errors import UserError
 from dsn_core.golden import GoldenFigures, golden_frame
-from dsn_core.metadata import METADATA_KEY, ModelMetadata, Precision
+from dsn_core.metadata import METADATA_KEY, MIN_SIDE, ModelMetadata, Precision
 from dsn_core.models import DepthSegNet
 from dsn_core.models.deploy import DeployNet
 
@@ -41,7 +42,7 @@ def export(
     ``height`` and ``width`` (multiples of 32) default to the size the network was trained for.
     ``precision`` 'fp16' makes a graph that computes in half, for GPUs; ``half_weights`` stores the
     weights as half in a graph that computes in fp32 (half the file, the same speed).
-    Raises CheckpointError for a bad checkpoint and ValueError for sizes that do not fit.
+    Raises CheckpointError for a bad checkpoint and UserError for sizes that do not fit.
     """
     network, info = load_checkpoint(checkpoint)
     return export_network(
@@ -61,8 +62,11 @@ def export_network(
 ) -> ModelMetadata:
     """Export a network in memory; see ``export``."""
     if precision == 'int8':
-        raise ValueError('precision int8 needs calibration frames: export fp32 or fp16')
+        raise UserError('precision int8 needs calibration frames: export fp32 or fp16')
     height, width = height or info.height, width or info.width
+    for name, value in (('height', height), ('width', width)):
+        if value < MIN_SIDE or value % 32:
+            raise UserError(f'{name} must be a multiple of 32 from {MIN_SIDE} on, got {value}')
     deploy = DeployNet(network)
     if half_weights or precision == 'fp16':
         for parameter in deploy.parameters():

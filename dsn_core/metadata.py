@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from dsn_core.golden import GoldenFigures
 
-__all__ = ['METADATA_KEY', 'ModelMetadata']
+__all__ = ['METADATA_KEY', 'MIN_SIDE', 'ModelMetadata']
 
 METADATA_KEY = 'dsn'
+MIN_SIDE = 64  # pixels; at stride 32 the decoder's reflection needs two of them
 FORMAT_VERSION = 1
 
 Scale = Literal['relative', 'metric']
@@ -46,8 +47,10 @@ class ModelMetadata:
             )
         for field in ('height', 'width'):
             value = getattr(self, field)
-            if not (isinstance(value, int) and value > 0 and value % 32 == 0):
-                raise ValueError(f'{field} must be a positive multiple of 32, got {value!r}')
+            if not (isinstance(value, int) and value >= MIN_SIDE and value % 32 == 0):
+                raise ValueError(
+                    f'{field} must be a multiple of 32 from {MIN_SIDE} on, got {value!r}'
+                )
         names = self.class_names
         if not 1 <= len(names) <= 255 or not all(isinstance(n, str) and n for n in names):
             raise ValueError('class_names must be 1 to 255 names')

@@ -1,11 +1,14 @@
 """The camera: its calibration, and how that follows the picture through a resize."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dsn_ros.messages import CameraInfoFields
 
 __all__ = ['Camera']
 
@@ -37,6 +40,41 @@ class Camera:
         k = (fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0)
         p = (fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0)
         return cls(height, width, 'plumb_bob', (0.0,) * 5, k, _IDENTITY, p)
+
+    @classmethod
+    def of_view(cls, width: int, height: int, fov_degrees: float) -> 'Camera':
+        """A camera without distortion that sees ``fov_degrees`` from its left to right edge."""
+        focal = width / 2 / math.tan(math.radians(fov_degrees) / 2)
+        return cls.pinhole(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+
+    @classmethod
+    def from_info(cls, info: CameraInfoFields) -> 'Camera':
+        """The camera that took pictures published with ``info``.
+
+        CameraInfo's calibration is that of the full sensor; the picture may be a window of it
+        (``roi``) and several sensor pixels to one (``binning``).
+        """
+        left, top, height, width = info.roi or (0, 0, info.height, info.width)
+        height, width = height or info.height, width or info.width
+        shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], dtype=np.float64)
+        bins = np.diag([1 / info.binning_x, 1 / info.binning_y, 1])
+        k = bins @ shift @ np.array(info.k).reshape(3, 3)
+        p = bins @ shift @ np.array(info.p).reshape(3, 4)
+        return cls(
+            height=height // info.binning_y,
+            width=width // info.binning_x,
+            distortion_model=info.distortion_model,
+            d=info.d,
+            k=tuple(map(float, k.ravel())),
+            r=info.r,
+            p=tuple(map(float, p.ravel())),
+        )
+
+    def to_info(self) -> CameraInfoFields:
+        """The fields of the CameraInfo to publish with pictures of this camera."""
+        return CameraInfoFields(
+            self.height, self.width, self.distortion_model, self.d, self.k, self.r, self.p
+        )
 
     @property
     def calibrated(self) -> bool:

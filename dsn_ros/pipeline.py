@@ -39,11 +39,13 @@ class PipelineOptions:
 
     ``output_size``: the maps at the ``model``'s size or at the ``camera``'s.
     ``min_confidence``: pixels whose class is less probable than this (0 to 1) get depth NaN and
-    label 255.
+    label 255. ``fov_degrees``: the horizontal field of view of a camera without distortion, for
+    frames whose camera is not calibrated; 0: unknown.
     """
 
     output_size: Literal['model', 'camera'] = 'model'
     min_confidence: float = 0.0
+    fov_degrees: float = 0.0
     scale: ScaleOptions = field(default_factory=ScaleOptions)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,8 @@ class PipelineOptions:
             raise ValueError(f"output_size must be 'model' or 'camera', got {self.output_size!r}")
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(f'min_confidence must be 0 to 1, got {self.min_confidence}')
+        if not 0 <= self.fov_degrees < 180:
+            raise ValueError(f'fov_degrees must be 0 to below 180, got {self.fov_degrees}')
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Pipeline:
         times.append(time.perf_counter())
         prediction = self.engine.infer(at_model[None])
         times.append(time.perf_counter())
-        camera = usable_camera(frame)
+        camera = usable_camera(frame, self.options.fov_degrees)
         scale = depth_scale(self.options.scale, self.engine.metadata, camera)
         depth, labels, confidence = (
             prediction.depth[0],
@@ -154,12 +158,20 @@ class Pipeline:
         return labels
 
 
-def usable_camera(frame: Frame) -> Camera | None:
-    """The frame's camera if it is calibrated and speaks of pictures of the frame's size."""
+def usable_camera(frame: Frame, fov_degrees: float = 0.0) -> Camera | None:
+    """The frame's camera if it is calibrated and speaks of pictures of the frame's size.
+
+    Else one of a horizontal field of view of ``fov_degrees``, or None where that is 0.
+    """
     camera = frame.camera
-    if camera is None or not camera.calibrated:
-        return None
-    return camera if (camera.height, camera.width) == frame.image.shape[:2] else None
+    height, width = frame.image.shape[:2]
+    if (
+        camera is not None
+        and camera.calibrated
+        and (camera.height, camera.width) == (height, width)
+    ):
+        return camera
+    return Camera.of_view(width, height, fov_degrees) if fov_degrees > 0 else None
 
 
 def _resize_picture(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

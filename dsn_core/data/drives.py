@@ -14,9 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['DEPTH_UNITS', 'Drive', 'DriveFrame', 'find_drives']
+from dsn_core.errors import UserError
+
+__all__ = ['DEPTH_UNITS', 'Drive', 'DriveError', 'DriveFrame', 'find_drives']
 
 DEPTH_UNITS = 256.0  # stored value per metre
+
+
+class DriveError(UserError):
+    """A drive that is missing or cannot be read; the text names the file and the remedy."""
 
 
 class DriveFrame(NamedTuple):
@@ -42,7 +48,7 @@ class Drive:
 
     @classmethod
     def open(cls, path: Path) -> 'Drive':
-        """Read a drive's description; raises ValueError naming the file and the field."""
+        """Read a drive's description; raises DriveError naming the file and the field."""
         file = path / 'drive.json'
         try:
             data = json.loads(file.read_text())
@@ -58,12 +64,12 @@ class Drive:
                 frames=len(list((path / 'image').glob('*.jpg'))),
             )
         except FileNotFoundError as error:
-            raise ValueError(f'{path} is no drive: it has no drive.json') from error
+            raise DriveError(f'{path} is no drive: it has no drive.json') from error
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f'{file}: {error!r}') from error
+            raise DriveError(f'{file}: {error!r}') from error
 
     def read(self, index: int) -> DriveFrame:
-        """Frame ``index``; raises ValueError naming the file that cannot be read."""
+        """Frame ``index``; raises DriveError naming the file that cannot be read."""
         stem = f'{index:06d}'
         image = _read(self.path / 'image' / f'{stem}.jpg', cv2.IMREAD_COLOR)
         depth = _read(self.path / 'depth' / f'{stem}.png', cv2.IMREAD_UNCHANGED)
@@ -78,7 +84,7 @@ class Drive:
 def _read(path: Path, flags: int) -> NDArray[np.generic]:
     picture = cv2.imread(str(path), flags)
     if picture is None:
-        raise ValueError(f'{path} is missing or no picture')
+        raise DriveError(f'{path} is missing or no picture')
     return picture
 
 
@@ -87,7 +93,7 @@ def find_drives(
 ) -> list[Drive]:
     """All drives directly below ``folders``, in the order of their names.
 
-    Raises ValueError where there is none, naming the folders and how to make some.
+    Raises DriveError where there is none, naming the folders and how to make some.
     """
     drives = [
         Drive.open(file.parent)
@@ -104,5 +110,5 @@ def find_drives(
     if not chosen:
         where = ', '.join(map(str, folders))
         what = ' '.join(filter(None, (split, condition)))
-        raise ValueError(f'no {what} drives below {where}: make some with dsn simulate')
+        raise DriveError(f'no {what} drives below {where}: make some with dsn simulate')
     return chosen

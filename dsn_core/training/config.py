@@ -9,10 +9,12 @@ from typing import Any
 
 import yaml
 
+from dsn_core.errors import UserError
+
 __all__ = ['ConfigError', 'PhaseConfig', 'SupervisedConfig', 'load_config']
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A configuration that cannot be used; the text names the field."""
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from dsn_core.checkpoint import load_checkpoint
-from dsn_core.data.drives import find_drives
+from dsn_core.data.drives import DriveError, find_drives
 from dsn_core.training.config import PhaseConfig, SupervisedConfig
 from dsn_core.training.samples import DriveSamples
 from dsn_core.training.supervised import train_supervised
@@ -87,7 +87,7 @@ def test_training_learns_and_is_not_run_twice(drives, tmp_path):
 
 
 def test_no_drives_is_said(tmp_path):
-    with pytest.raises(ValueError, match='dsn simulate'):
+    with pytest.raises(DriveError, match='dsn simulate'):
         train_supervised(config(tmp_path, tmp_path / 'run'))
 
 

@@ -1,0 +1,139 @@
+"""Writes simulated drives as folders: pictures, depth, labels, poses."""
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dsn_core.labels import CITYSCAPES
+from dsn_core.simulation.drive import SimulatedDrive
+from dsn_core.simulation.options import CONDITIONS, SimulationError, SimulationOptions
+from dsn_core.simulation.stage import load_mujoco
+
+__all__ = ['FORMAT_VERSION', 'drive_name', 'simulate', 'split_of']
+
+FORMAT_VERSION = 1
+Progress = Callable[[Path, int, int], None]
+
+
+def split_of(seed: int) -> str:
+    """Return the split of a town: train (seed % 10 in 0 to 7), validation (8), test (9)."""
+    last = seed % 10
+    return 'train' if last < 8 else 'validation' if last == 8 else 'test'
+
+
+def drive_name(seed: int, condition: str) -> str:
+    """Name of a drive's folder, such as town000123_night."""
+    return f'town{seed:06d}_{condition}'
+
+
+def simulate(
+    out: Path,
+    seeds: Iterable[int],
+    conditions: Sequence[str] = CONDITIONS,
+    frames: int = 24,
+    options: SimulationOptions | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write one folder per seed and condition below ``out``; returns them all, in order.
+
+    A folder appears when it is whole; those that are there already are left as they are, so an
+    interrupted run goes on where it was. ``progress``: called with the folder, the number done
+    and the number in all.
+    """
+    load_mujoco()  # say that it is missing before any work
+    if frames < 1:
+        raise SimulationError(f'frames = {frames}: must be at least 1')
+    for condition in conditions:
+        if condition not in CONDITIONS:
+            raise SimulationError(f'condition {condition!r}: choose from {", ".join(CONDITIONS)}')
+    options = options or SimulationOptions()
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    jobs = [(out, s, c, frames, options) for s in seeds for c in conditions]
+    folders = [out / drive_name(s, c) for _, s, c, _, _ in jobs]
+    missing = [
+        job
+        for job, folder in zip(jobs, folders, strict=True)
+        if not (folder / 'drive.json').is_file()
+    ]
+    done = len(jobs) - len(missing)
+
+    def tell(folder: Path) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(folder, done, len(jobs))
+
+    if workers <= 1:
+        for job in missing:
+            tell(_write(job))
+    elif missing:
+        context = multiprocessing.get_context('spawn')  # OpenGL contexts don't survive a fork
+        with context.Pool(min(workers, len(missing)), initializer=_worker) as pool:
+            for folder in pool.imap_unordered(_write, missing):
+                tell(folder)
+    return folders
+
+
+def _worker() -> None:
+    """One thread per worker: the workers themselves fill the cores."""
+    cv2.setNumThreads(1)
+    os.environ.setdefault('LP_NUM_THREADS', '1')
+
+
+def _write(job: tuple[Path, int, str, int, SimulationOptions]) -> Path:
+    out, seed, condition, frames, options = job
+    final = out / drive_name(seed, condition)
+    part = out / f'.{final.name}.{os.getpid()}.part'
+    shutil.rmtree(part, ignore_errors=True)
+    for name in ('image', 'depth', 'labels'):
+        (part / name).mkdir(parents=True)
+    drive = SimulatedDrive(seed, condition, options)
+    rows, segments, speeds = [], [], []
+    for frame in drive.frames(frames):
+        name = f'{frame.index:06d}'
+        _save(
+            part / 'image' / f'{name}.jpg', frame.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95]
+        )
+        metres = np.where(np.isfinite(frame.depth), frame.depth, 0.0)
+        coded = np.clip(np.rint(metres * 256.0), 0, 65535).astype(np.uint16)
+        _save(part / 'depth' / f'{name}.png', coded, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+        _save(part / 'labels' / f'{name}.png', frame.labels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+        rows.append(' '.join(f'{v:.9g}' for v in frame.camera_to_world[:3].ravel()))
+        segments.append(frame.segment)
+        speeds.append(frame.speed)
+    (part / 'poses.txt').write_text('\n'.join(rows) + '\n')
+    about: dict[str, Any] = {
+        'format_version': FORMAT_VERSION,
+        'seed': seed,
+        'condition': condition,
+        'split': split_of(seed),
+        'fps': options.fps,
+        'frames': frames,
+        'intrinsics': drive.intrinsics.to_dict(),
+        'camera_height': drive.camera_height,
+        'pitch': drive.pitch,
+        'roll': drive.roll,
+        'depth_scale': 256,
+        'max_depth': options.max_depth,
+        'segments': segments,
+        'speeds': speeds,
+        'class_names': list(CITYSCAPES.names),
+    }
+    (part / 'drive.json').write_text(json.dumps(about, indent=1) + '\n')
+    shutil.rmtree(final, ignore_errors=True)  # a folder without drive.json, from elsewhere
+    part.rename(final)
+    return final
+
+
+def _save(path: Path, picture: Any, flags: list[int]) -> None:
+    if not cv2.imwrite(str(path), picture, flags):
+        raise OSError(f'cannot write {path}: is the disk full?')

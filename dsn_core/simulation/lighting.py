@@ -1,0 +1,303 @@
+"""Lights what the renderer drew: luminance per pixel from sun, sky, street lamps, headlights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsn_core.labels import CITYSCAPES
+from dsn_core.simulation.camera import PinholeCamera
+from dsn_core.simulation.render import Picture
+from dsn_core.simulation.stage import Compiled
+from dsn_core.simulation.weather import Weather
+
+__all__ = ['Footprint', 'Headlights', 'light_picture', 'surface_normals']
+
+Float = NDArray[np.float32]
+NEAREST_LAMPS = 14
+GROUND = [CITYSCAPES.id_of(n) for n in ('road', 'sidewalk', 'terrain')]
+LIT_BY_HOUR = [CITYSCAPES.id_of(n) for n in ('building', 'pole')]
+LIT_BY_DRIVER = [
+    CITYSCAPES.id_of(n) for n in ('car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')
+]
+SIGN = CITYSCAPES.id_of('traffic sign')
+Footprint = tuple[float, float, float, float, float]  # world x, y, length, width, yaw
+
+
+@dataclass(frozen=True)
+class Headlights:
+    """The camera car's own lamps, in the camera's optical frame when it looks level ahead."""
+
+    kind: str  # none, low, high
+    candela: float
+    below: float  # metres below the camera
+    colour: tuple[float, float, float]
+    aim: float  # radians that the beam points below the horizon
+    spread: float  # radians, horizontal half width of the beam
+
+
+def _turned(vectors: Float, turn: Float) -> Float:
+    return (vectors.reshape(-1, 3) @ turn.T).reshape(vectors.shape)
+
+
+def _one_of(label: NDArray[np.uint8], ids: list[int]) -> NDArray[np.bool_]:
+    table = np.zeros(256, np.bool_)
+    table[ids] = True
+    return table[label]
+
+
+def surface_normals(depth: Float, camera: PinholeCamera) -> Float:
+    """Normals (H, W, 3), optical frame, facing the camera, from depth (H, W).
+
+    Inverse depth is linear in the pixel on a plane, so its gradient gives the normal exactly;
+    of the two neighbours the one on the same surface is used.
+    """
+    w = np.where(np.isfinite(depth), 1.0 / np.maximum(depth, 1e-3), 0.0).astype(np.float32)
+
+    def gradient(axis: int) -> Float:
+        step = np.diff(w, axis=axis)
+        pad = [(0, 0), (0, 0)]
+        pad[axis] = (1, 0)
+        back = np.pad(step, pad, mode='edge')
+        pad[axis] = (0, 1)
+        ahead = np.pad(step, pad, mode='edge')
+        return np.where(np.abs(back) < np.abs(ahead), back, ahead)
+
+    a, b = gradient(1) * np.float32(camera.fx), gradient(0) * np.float32(camera.fy)
+    rays = camera.rays()
+    n = np.stack([a, b, w - a * rays[..., 0] - b * rays[..., 1]], axis=-1)
+    length = np.sqrt(np.einsum('hwc,hwc->hw', n, n)) + 1e-9
+    return np.asarray(-n / length[..., None], dtype=np.float32)
+
+
+def _own_beam(points: Float, normals: Float, lights: Headlights) -> Float:
+    """Lux (N,) from the camera car's lamps on points (N, 3) in the level car frame."""
+    out = np.zeros(len(points), np.float32)
+    for x in (-0.62, 0.62):
+        vx, vy, vz = points[:, 0] - x, points[:, 1] - float(lights.below), points[:, 2] - 0.3
+        r2 = vx * vx + vy * vy + vz * vz + 0.05
+        r = np.sqrt(r2)
+        cosine = -(normals[:, 0] * vx + normals[:, 1] * vy + normals[:, 2] * vz) / r
+        cosine = np.clip(cosine, 0, 1)
+        h = np.arctan2(vx, np.maximum(vz, 1e-3))
+        down = np.arcsin(np.clip(vy / r, -1, 1)) - lights.aim
+        if lights.kind == 'low':
+            cut = down + 0.035 * np.clip(h * 4.0, 0, 0.5)  # rises towards the near side
+            vertical = np.where(cut > 0, np.exp(-cut / 0.085), 0.016 * np.exp(cut / 0.12) + 0.004)
+            edge = 1 / (1 + np.exp(-np.clip(cut / 0.006, -30, 30)))
+            shape = np.maximum(vertical * edge, 0.016 * np.exp(-np.abs(cut) / 0.12) + 0.003)
+            wide = 0.75 * np.exp(-0.5 * (h / lights.spread) ** 2) + 0.25 * np.exp(
+                -0.5 * (h / (2.2 * lights.spread)) ** 2
+            )
+        else:
+            shape = 0.75 * np.exp(-0.5 * (down / 0.06) ** 2) + 0.25 * np.exp(
+                -0.5 * (down / 0.2) ** 2
+            )
+            wide = np.exp(-0.5 * (h / (lights.spread * 0.8)) ** 2)
+        ahead = vz > 0
+        out += np.where(ahead, lights.candela * shape * wide * cosine / r2, 0).astype(np.float32)
+    return out
+
+
+def _contact(points: Float, ground: NDArray[np.bool_], feet: list[Footprint], eye: Float) -> Float:
+    """Share of the sky (H, W) that ground pixels see beside and under vehicles and people."""
+    open_sky = np.ones(ground.shape, np.float32)
+    index = np.flatnonzero(ground)
+    flat = points.reshape(-1, 3)[index]
+    near = (np.abs(flat[:, 0] - eye[0]) < 55) & (np.abs(flat[:, 1] - eye[1]) < 55)
+    index, x, y = index[near], flat[near, 0].copy(), flat[near, 1].copy()
+    for foot_x, foot_y, length, width, yaw in feet:
+        size = float(max(length, width))
+        if float(np.hypot(foot_x - eye[0], foot_y - eye[1])) > 55 or not len(index):
+            continue
+        hit = np.flatnonzero(
+            (np.abs(x - float(foot_x)) < size) & (np.abs(y - float(foot_y)) < size)
+        )
+        if not len(hit):
+            continue
+        qx, qy = x[hit] - float(foot_x), y[hit] - float(foot_y)
+        c, s = float(np.cos(yaw)), float(np.sin(yaw))
+        dx = np.maximum(np.abs(qx * c + qy * s) - float(length) / 2, 0)
+        dy = np.maximum(np.abs(-qx * s + qy * c) - float(width) / 2, 0)
+        blur = 0.25 * min(float(width), 1.8)
+        open_sky.ravel()[index[hit]] *= 1 - 0.82 * np.exp(-(dx + dy) / blur)
+    return open_sky
+
+
+def light_picture(
+    picture: Picture,
+    stage: Compiled,
+    camera: PinholeCamera,
+    camera_to_world: NDArray[np.float64],
+    level: NDArray[np.float64],
+    weather: Weather,
+    headlights: Headlights,
+    feet: list[Footprint],
+    actors: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> Float:
+    """Luminance (H, W, 3) in cd/m2, linear RGB.
+
+    ``level``: (3, 3) rotation, camera's optical axes → the car's level optical axes.
+    """
+    turn = camera_to_world[:3, :3].astype(np.float32)
+    eye = camera_to_world[:3, 3].astype(np.float32)
+    rays = camera.rays()
+    solid = picture.geom >= 0
+    depth = np.where(solid, np.minimum(picture.depth, 2000.0), 1.0).astype(np.float32)
+    in_camera = rays * depth[..., None]
+    points = _turned(in_camera, turn) + eye
+    n_camera = surface_normals(picture.depth, camera)
+    normals = _turned(n_camera, turn)
+    reach = np.sqrt(np.einsum('hwc,hwc->hw', rays, rays))
+    directions = _turned(rays / reach[..., None], turn)
+    label = np.where(solid, stage.geom_class[picture.geom], np.uint8(CITYSCAPES.id_of('sky')))
+    ground = _one_of(label, GROUND)
+    up = 0.5 + 0.5 * normals[..., 2]
+    bounce = 0.16 * (
+        weather.ambient
+        + (
+            weather.sun * (max(float(weather.to_sun[2]), 0.0) * 0.6)
+            if weather.sun is not None
+            else 0
+        )
+    )
+    open_sky = _contact(points, ground, feet, eye)
+    light: Float = np.asarray(
+        up[..., None] * weather.ambient + (1 - up)[..., None] * bounce, np.float32
+    )
+    light *= open_sky[..., None]
+    if weather.sun is not None:
+        light += picture.sun[..., None] * weather.sun
+    far = depth * reach
+    _add_lamps(light, picture, stage, points, normals, weather, eye, turn[:, 2], actors, open_sky)
+    if headlights.kind != 'none':
+        near = solid & (far < 160)
+        lux = _own_beam(
+            in_camera[near] @ level.T.astype(np.float32),
+            n_camera[near] @ level.T.astype(np.float32),
+            headlights,
+        )
+        light[near] += lux[:, None] * np.array(headlights.colour, np.float32)
+    wet = np.where(label == 0, np.float32(weather.wet), np.float32(0))
+    albedo = np.clip(picture.albedo, 0, 1) * (1 - 0.45 * wet)[..., None]
+    out = np.asarray(albedo * light / np.float32(np.pi), np.float32)
+    _add_gloss(out, picture, stage, directions, normals, wet, weather)
+    _add_glow(out, picture, stage, label, light, weather)
+    if weather.haze > 0:
+        through = np.exp(-np.minimum(far, 1500) * weather.haze)[..., None]
+        air = weather.horizon * 0.75 + weather.zenith * 0.25
+        if weather.cloudiness >= 1:
+            air = weather.cloud
+        out = np.asarray(out * through + air * (1 - through), np.float32)
+    sky = np.zeros_like(out)
+    open_air = picture.cover < 0.995
+    sky[open_air] = weather.sky(directions[open_air])
+    cover = np.where(solid, np.maximum(picture.cover, 0.3), 0.0)[..., None].astype(np.float32)
+    return np.asarray(out * cover + sky * (1 - cover), dtype=np.float32)
+
+
+def _add_lamps(
+    light: Float,
+    picture: Picture,
+    stage: Compiled,
+    points: Float,
+    normals: Float,
+    weather: Weather,
+    eye: Float,
+    ahead: Float,
+    actors: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    open_sky: Float,
+) -> None:
+    lamps = []
+    for lamp in stage.lamps:
+        if (lamp.kind == 'street' and weather.lamps <= 0) or (
+            lamp.kind == 'head' and not weather.cars_lit
+        ):
+            continue
+        position, axis = np.array(lamp.position), np.array(lamp.direction)
+        if lamp.actor is not None:
+            at, (w, x, y, z) = actors[lamp.actor]
+            turn = np.array(
+                [
+                    [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                    [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                    [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+                ]
+            )
+            position, axis = at + turn @ position, turn @ axis
+        forward = float((position - eye) @ ahead)
+        away = float(np.linalg.norm(position - eye))
+        reach = 30.0 if lamp.kind == 'street' else 45.0
+        if forward > -reach * 0.8 and away < 130:
+            lamps.append((away, reach, lamp, position.astype(np.float32), axis.astype(np.float32)))
+    lamps.sort(key=lambda item: item[0])
+    if not lamps:
+        return
+    index = np.flatnonzero(picture.geom >= 0)
+    px, py, pz = (np.ascontiguousarray(points[..., i].ravel()[index]) for i in range(3))
+    nx, ny, nz = (np.ascontiguousarray(normals[..., i].ravel()[index]) for i in range(3))
+    totals: dict[tuple[float, float, float], Float] = {}
+    for _, reach, lamp, position, axis in lamps[:NEAREST_LAMPS]:
+        x, y, z = (float(v) for v in position)
+        hit = np.flatnonzero((px - x) ** 2 + (py - y) ** 2 < reach**2)
+        dx, dy, dz = px[hit] - x, py[hit] - y, pz[hit] - z
+        r2 = dx * dx + dy * dy + dz * dz + 0.1
+        inverse = 1 / np.sqrt(r2)
+        cosine = -(nx[hit] * dx + ny[hit] * dy + nz[hit] * dz) * inverse
+        along = (dx * float(axis[0]) + dy * float(axis[1]) + dz * float(axis[2])) * inverse
+        if lamp.kind == 'street':  # wide and flat, cut off above the horizon
+            shape = np.sqrt(np.clip(along, 0, 1)) * (1.25 - 0.4 * along)
+            cosine = np.clip(cosine * 0.9 + 0.1, 0, 1)
+        else:
+            shape = np.exp((along - 1) * (1 / 0.03)) + 0.02 * np.clip(along, 0, 1)
+            cosine = np.clip(cosine, 0, 1)
+        total = totals.setdefault(lamp.colour, np.zeros(len(index), np.float32))
+        total[hit] += float(lamp.intensity) * shape * cosine * inverse * inverse
+    for colour, total in totals.items():
+        total *= open_sky.ravel()[index]
+        light.reshape(-1, 3)[index] += total[:, None] * np.array(colour, np.float32)
+
+
+def _add_gloss(
+    out: Float,
+    picture: Picture,
+    stage: Compiled,
+    directions: Float,
+    normals: Float,
+    wet: Float,
+    weather: Weather,
+) -> None:
+    """Add the sky mirrored in glass, paint and wet asphalt."""
+    gloss = np.where(picture.geom >= 0, stage.geom_gloss[picture.geom], 0.0) + 0.5 * wet
+    shiny = gloss > 0
+    if not shiny.any():
+        return
+    d, n = directions[shiny], normals[shiny]
+    cosine = np.einsum('nc,nc->n', d, n)[:, None]
+    mirrored = d - 2 * cosine * n
+    fresnel = 0.06 + 0.94 * (1 - np.clip(-cosine, 0, 1)) ** 5
+    above = np.clip(mirrored[:, 2:3] * 6 + 0.3, 0, 1)
+    seen = weather.sky(mirrored) * above + 0.25 * weather.horizon * (1 - above)
+    strength = gloss[shiny][:, None] * np.minimum(fresnel * 2.2, 1.0)
+    out[shiny] += np.minimum(seen, weather.ambient * 3) * strength
+
+
+def _add_glow(
+    out: Float,
+    picture: Picture,
+    stage: Compiled,
+    label: NDArray[np.uint8],
+    light: Float,
+    weather: Weather,
+) -> None:
+    """Add what shines by itself, and signs that throw light back."""
+    glow = stage.geom_glow[np.maximum(picture.geom, 0)]
+    shines = (picture.geom >= 0) & (glow[..., 0] > 0)
+    on = np.zeros(label.shape, np.float32)
+    on[_one_of(label, LIT_BY_HOUR)] = weather.lamps
+    on[_one_of(label, LIT_BY_DRIVER)] = float(weather.cars_lit)
+    on[label == CITYSCAPES.id_of('traffic light')] = 1.0
+    on[label == SIGN] = 0.0
+    out[shines] += glow[shines] * on[shines][:, None]
+    sheet = shines & (label == SIGN)
+    out[sheet] += picture.albedo[sheet] * np.minimum(light[sheet], 60.0) * 1.5

@@ -1,0 +1,385 @@
+"""``dsn``, the command: one verb for each thing one does with the package."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from dsn_core.errors import UserError
+
+if TYPE_CHECKING:
+    from dsn_ros.engines import Engine
+    from dsn_ros.pipeline import PipelineOptions
+
+__all__ = ['app', 'main']
+
+app = typer.Typer(
+    help='Depth and semantic labels from one colour camera, by day and by night.',
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode='markdown',
+    context_settings={'help_option_names': ['-h', '--help']},
+)
+_out = Console()
+_err = Console(stderr=True)
+
+EngineName = Literal['auto', 'openvino', 'onnxruntime', 'torch', 'tensorrt']
+
+ModelOption = Annotated[
+    Path | None, typer.Option('--model', help='Deploy graph (.onnx); default: the shipped one.')
+]
+EngineOption = Annotated[EngineName, typer.Option('--engine', help='What computes.')]
+PrecisionOption = Annotated[
+    Literal['auto', 'fp32', 'bf16', 'fp16'],
+    typer.Option('--precision', help='What the engine computes in.'),
+]
+OutOption = Annotated[Path, typer.Option('--out', '-o', help='Folder for the results.')]
+MinConfidenceOption = Annotated[
+    float,
+    typer.Option(
+        '--min-confidence', min=0, max=1, help='Below this probability a pixel is unknown.'
+    ),
+]
+ScaleOption = Annotated[
+    float | None,
+    typer.Option('--scale', min=1e-6, help='Metres for one unit of the network (a fixed scale).'),
+]
+FovOption = Annotated[
+    float,
+    typer.Option(
+        '--fov', min=0, max=179, help='Horizontal field of view, degrees, if not calibrated.'
+    ),
+]
+
+
+class _Rate(ProgressColumn):
+    """Frames a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f'{speed:.1f}/s' if speed else '', style='cyan')
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar with rate and time left on standard error while the block runs."""
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_err) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _pipeline_options(
+    scale: float | None,
+    min_confidence: float,
+    fov: float,
+    size: Literal['model', 'camera'] = 'model',
+) -> 'PipelineOptions':
+    from dsn_ros.pipeline import PipelineOptions
+    from dsn_ros.scale import ScaleOptions
+
+    how = ScaleOptions() if scale is None else ScaleOptions('fixed', scale)
+    return PipelineOptions(size, min_confidence, fov, how)
+
+
+def _engine(model: Path | None, engine: str, precision: str) -> 'Engine':
+    from dsn_ros.engines import load_engine
+
+    return load_engine(model, engine, precision)
+
+
+@app.command()
+def replay(
+    bag: Annotated[Path, typer.Argument(help='Bag folder, or a .mcap, .db3 or ROS 1 .bag file.')],
+    out: OutOption,
+    topic: Annotated[str | None, typer.Option(help='Image topic; default: the only one.')] = None,
+    camera_info: Annotated[
+        str | None, typer.Option(help='CameraInfo topic; default: the one beside the image.')
+    ] = None,
+    model: ModelOption = None,
+    engine: EngineOption = 'auto',
+    precision: PrecisionOption = 'auto',
+    size: Annotated[
+        Literal['model', 'camera'], typer.Option(help='Size of the outputs.')
+    ] = 'model',
+    points: Annotated[bool, typer.Option(help='Write the point cloud as well (large).')] = False,
+    compare: Annotated[
+        bool, typer.Option(help="Score against the bag's ground truth topics.")
+    ] = False,
+    depth_truth: Annotated[str | None, typer.Option(help='Topic of true depth.')] = None,
+    labels_truth: Annotated[str | None, typer.Option(help='Topic of true labels.')] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help='At most so many frames.')] = None,
+    scale: ScaleOption = None,
+    min_confidence: MinConfidenceOption = 0.0,
+    fov: FovOption = 0.0,
+) -> None:
+    """Run the perception pipeline over a bag, without ROS.
+
+    Writes perception.mcap (for Foxglove, RViz, ros2 bag), metrics.json and report.html.
+
+    Examples: `dsn replay my_drive --out out/my_drive`,
+    `dsn replay drive.mcap --topic /front/image_raw/compressed --out out/front`
+    """
+    from dsn_ros.replay import ReplayOptions
+    from dsn_ros.replay import replay as run
+
+    options = ReplayOptions(topic, camera_info, limit, points, compare, depth_truth, labels_truth)
+    loaded = _engine(model, engine, precision)
+    with _progress(bag.name) as show:
+        pipeline = _pipeline_options(scale, min_confidence, fov, size)
+        metrics = run(bag, out, loaded, options, pipeline, show)
+    _summary(metrics, out)
+
+
+@app.command()
+def infer(
+    paths: Annotated[list[Path], typer.Argument(help='Pictures, folders or videos.')],
+    out: OutOption,
+    model: ModelOption = None,
+    engine: EngineOption = 'auto',
+    precision: PrecisionOption = 'auto',
+    scale: ScaleOption = None,
+    min_confidence: MinConfidenceOption = 0.0,
+    fov: FovOption = 0.0,
+) -> None:
+    """Depth and labels of pictures, folders of pictures and videos.
+
+    Per picture: NAME.depth.npy, NAME.depth.png (millimetres), NAME.labels.png, NAME.overlay.png,
+    at the picture's own size.
+
+    Examples: `dsn infer photo.jpg --fov 70 --out out`, `dsn infer drive.mp4 --out out/drive`
+    """
+    from dsn_ros.infer import infer as run
+
+    loaded = _engine(model, engine, precision)
+    with _progress(paths[0].name) as show:
+        options = _pipeline_options(scale, min_confidence, fov)
+        metrics = run(paths, out, loaded, options, show)
+    _summary(metrics, out)
+
+
+def _summary(metrics: dict[str, Any], out: Path) -> None:
+    engine, infer_ms = metrics['engine'], metrics['latency_ms']['infer']['p50']
+    _out.print(
+        f'{metrics["frames_out"]} of {metrics["frames_in"]} frames, {metrics["rate_hz"]}/s, '
+        f'{infer_ms:.0f} ms in {engine["name"]} {engine["precision"]} on {engine["device"]}'
+    )
+    for reason, count in metrics['dropped'].items():
+        _out.print(f'dropped: {count} ({reason})')
+    for problem in metrics['problems']:
+        _out.print(f'note: {problem}', style='yellow', markup=False)
+    if 'comparison' in metrics:
+        _out.print(_comparison_table(metrics['comparison']))
+    _out.print(f'look at {out / "report.html"}', markup=False, soft_wrap=True)
+
+
+def _comparison_table(comparison: dict[str, Any]) -> Table:
+    table = Table('condition', 'frames', 'Abs Rel', 'median-scaled', 'RMSE', 'd<1.25', 'mIoU')
+    for condition, row in comparison.items():
+        depth, scaled = row.get('depth'), row.get('depth_median_scaled')
+        labels = row.get('labels')
+        table.add_row(
+            condition,
+            str(row['frames']),
+            f'{depth["abs_rel"]:.3f}' if depth else '',
+            f'{scaled["abs_rel"]:.3f}' if scaled else '',
+            f'{depth["rmse"]:.2f}' if depth else '',
+            f'{depth["a1"]:.3f}' if depth else '',
+            f'{100 * labels["miou"]:.1f} %' if labels else '',
+        )
+    return table
+
+
+@app.command()
+def engine(
+    model: Annotated[
+        Path | None, typer.Argument(help='Deploy graph (.onnx); default: the shipped one.')
+    ] = None,
+    engine: EngineOption = 'auto',
+    precision: PrecisionOption = 'auto',
+    list_: Annotated[
+        bool, typer.Option('--list', help='Tell which engines this machine can use.')
+    ] = False,
+) -> None:
+    """Build, cache and self-test the engine for this machine.
+
+    Examples: `dsn engine --list`, `dsn engine my_model.onnx`
+    """
+    from dsn_ros.engines import list_engines, self_test
+
+    if list_:
+        table = Table('engine', 'device', 'usable', 'why')
+        for status in list_engines():
+            usable = '[green]yes[/]' if status.usable else '[red]no[/]'
+            table.add_row(status.name, status.device, usable, status.why)
+        _out.print(table)
+        return
+    loaded = _engine(model, engine, precision)
+    figures = self_test(loaded)
+    _out.print(
+        f'{loaded.metadata.name} {loaded.height}x{loaded.width} on {loaded.name} '
+        f'{loaded.precision} ({loaded.device}): the golden frame differs by '
+        f'{figures.depth_error:.3%} in depth, {figures.label_agreement:.1%} of labels agree'
+    )
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help='Checkpoint (.safetensors) of dsn train.')],
+    out: Annotated[Path, typer.Option('--out', '-o', help='Deploy graph (.onnx) to write.')],
+    precision: Annotated[
+        Literal['fp32', 'fp16'], typer.Option(help='What the graph computes in.')
+    ] = 'fp32',
+    half_weights: Annotated[
+        bool, typer.Option(help='Store the weights of an fp32 graph as half: half the file.')
+    ] = False,
+    height: Annotated[int | None, typer.Option(help='Height, a multiple of 32.')] = None,
+    width: Annotated[int | None, typer.Option(help='Width, a multiple of 32.')] = None,
+) -> None:
+    """Turn a checkpoint into a deploy graph for every engine.
+
+    Example: `dsn export runs/street/phase-1.safetensors --out street.onnx`
+    """
+    from dsn_core.export import export as run
+
+    metadata = run(checkpoint, out, precision, height, width, half_weights)
+    size = out.stat().st_size / 1e6
+    _out.print(f'{out}: {metadata.height}x{metadata.width} {precision}, {size:.1f} MB')
+
+
+@app.command()
+def profile(
+    json_: Annotated[bool, typer.Option('--json', help='Print JSON.')] = False,
+    height: Annotated[int, typer.Option(help='Height of the picture.')] = 320,
+    width: Annotated[int, typer.Option(help='Width of the picture.')] = 576,
+) -> None:
+    """Print Table 4: multiply-adds and parameters, as the paper counts and as they truly are."""
+    from dsn_core.profile import PAPER, as_json
+    from dsn_core.profile import profile as run
+
+    costs = run(height, width)
+    if json_:
+        sys.stdout.write(json.dumps(as_json(costs), indent=2) + '\n')
+        return
+    table = Table(
+        'part',
+        'GMACs, paper',
+        'as the paper counts',
+        'true',
+        'M parameters, paper',
+        'ours',
+        title=f'Table 4 at {height}x{width}',
+    )
+    for part, cost in costs.items():
+        gmacs, params = PAPER[part]
+        table.add_row(
+            part,
+            f'{gmacs:.3f}',
+            f'{cost.thop_macs / 1e9:.3f}',
+            f'{cost.true_macs / 1e9:.3f}',
+            f'{params:.3f}',
+            f'{cost.params / 1e6:.3f}',
+        )
+    _out.print(table)
+
+
+@app.command()
+def simulate(
+    out: OutOption,
+    towns: Annotated[int, typer.Option(min=1, help='How many towns (one street each).')] = 4,
+    first_seed: Annotated[int, typer.Option(min=0, help='Seed of the first town.')] = 0,
+    condition: Annotated[
+        list[Literal['day', 'dusk', 'night']] | None,
+        typer.Option(help='Give it again for more; default: all three.'),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help='Frames of every drive.')] = 50,
+    fps: Annotated[float, typer.Option(min=0.1, help='Frames a second.')] = 10.0,
+    height: Annotated[int, typer.Option(help='Height of the pictures.')] = 320,
+    width: Annotated[int, typer.Option(help='Width of the pictures.')] = 576,
+    bag: Annotated[
+        bool, typer.Option('--bag', help='Write one ROS 2 bag a town instead of folders.')
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help='Processes.')] = 1,
+) -> None:
+    """Day, dusk and night drives down simulated streets, with exact ground truth.
+
+    Towns whose seed ends in 8 are for validation, in 9 for tests, all others for training.
+
+    Examples: `dsn simulate --out streets --towns 20 --fps 1`,
+    `dsn simulate --out out --first-seed 9 --towns 1 --condition day --condition night --bag`
+    """
+    from dsn_core.simulation import CONDITIONS, SimulationOptions, drive_name
+    from dsn_core.simulation import simulate as run
+    from dsn_ros.simulated_bag import write_simulated_bag
+
+    conditions = list(dict.fromkeys(condition or CONDITIONS))
+    options = SimulationOptions(height=height, width=width, fps=fps)
+    seeds = range(first_seed, first_seed + towns)
+    if not bag:
+        with _progress('drives') as show:
+            run(out, seeds, conditions, frames, options, workers, show)
+        return
+    for seed in seeds:
+        name = drive_name(seed, '_'.join(conditions))
+        with _progress(name) as show:
+            write_simulated_bag(out / name, seed, conditions, frames, options, progress=show)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help='Configuration (.yaml).')],
+    overrides: Annotated[list[str] | None, typer.Argument(help='key=value ...')] = None,
+) -> None:
+    """Train a network; stopped, it goes on where it was when it is run again.
+
+    Example: `dsn train config/train/sim_supervised.yaml out=runs/street`
+    """
+    try:
+        from dsn_core.training.config import load_config
+        from dsn_core.training.supervised import train_supervised
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed: pip install 'dsn_ros[train]'") from error
+    checkpoint = train_supervised(load_config(config, overrides or []))
+    _out.print(f'{checkpoint} is trained: dsn export {checkpoint} --out MODEL.onnx')
+
+
+def main() -> None:
+    """Run the command; a user's error is one line and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format='%(message)s', stream=sys.stderr)
+    logging.getLogger('dsn_core').setLevel(logging.INFO)
+    logging.getLogger('dsn_ros').setLevel(logging.INFO)
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        _err.print(f'dsn: {error}', markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt as error:
+        _err.print(f'dsn: {error or "stopped"}', markup=False)
+        raise SystemExit(130) from None
+
+
+if __name__ == '__main__':
+    main()

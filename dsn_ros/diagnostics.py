@@ -1,0 +1,275 @@
+"""What the node tells of itself: counts, rates and latencies, and what they mean to an operator.
+
+Pure Python; the node turns a :class:`Diagnosis` into a diagnostic_msgs message.
+"""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from dsn_ros.camera import Camera
+from dsn_ros.engines import Engine
+from dsn_ros.pipeline import Perception
+from dsn_ros.scale import Scale
+
+__all__ = [
+    'Diagnosis',
+    'Level',
+    'NodeFacts',
+    'Report',
+    'Statistics',
+    'camera_state',
+    'diagnose',
+    'engine_facts',
+]
+
+NEWER = 'newer frame came'
+TOO_OLD = 'too old'
+MAX_REASONS = 20  # a driver gone mad must not fill the message with ever new reasons
+WINDOW = 200  # frames over which latencies are told
+
+
+class Level(IntEnum):
+    """Levels of ``diagnostic_msgs/DiagnosticStatus``."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Report:
+    """Counts since the start, and what happened in the ``seconds`` since the report before."""
+
+    frames_in: int
+    frames_out: int
+    unwatched: int
+    dropped: Mapping[str, int]
+    seconds: float
+    recent_in: int
+    recent_out: int
+    recent_dropped: Mapping[str, int]
+    latency_ms: Mapping[str, tuple[float, float]]  # stage: (median, 95th percentile)
+    age_s: float | None
+    scale: Scale | None  # of the last frame
+    calibrated: bool  # whether its camera is known
+    last_error: str
+
+
+class Statistics:
+    """Counts frames; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._in = self._out = self._unwatched = 0
+        self._dropped: Counter[str] = Counter()
+        self._latency: dict[str, deque[float]] = {}
+        self._age: float | None = None
+        self._scale: Scale | None = None
+        self._calibrated = False
+        self._last_error = ''
+        self._before = (time.monotonic(), 0, 0, Counter[str]())
+
+    def received(self) -> None:
+        """Count a frame that came in."""
+        with self._lock:
+            self._in += 1
+
+    def unwatched(self) -> None:
+        """Count a frame that was not looked at because nobody listens to any output."""
+        with self._lock:
+            self._unwatched += 1
+
+    def dropped(self, reason: str, error: str = '') -> None:
+        """Count a frame that was not used; ``error`` is the full text, where there is one."""
+        with self._lock:
+            if reason not in self._dropped and len(self._dropped) >= MAX_REASONS:
+                reason = 'other'
+            self._dropped[reason] += 1
+            self._last_error = error or self._last_error
+
+    def published(self, latency_ms: Mapping[str, float], age_s: float, seen: Perception) -> None:
+        """Count a frame whose outputs are out, ``age_s`` seconds after its stamp."""
+        with self._lock:
+            self._out += 1
+            self._age = age_s
+            self._scale = seen.scale
+            self._calibrated = seen.camera is not None
+            for stage, value in latency_ms.items():
+                self._latency.setdefault(stage, deque(maxlen=WINDOW)).append(value)
+
+    def clock_jumped(self) -> None:
+        """Forget what was measured against a clock that has jumped."""
+        with self._lock:
+            self._age = None
+
+    def totals(self) -> tuple[int, int, int]:
+        """Return the frames that came in, went out and were dropped since the start."""
+        with self._lock:
+            return self._in, self._out, self._dropped.total()
+
+    def report(self) -> Report:
+        """Return the counts, and begin a new period."""
+        with self._lock:
+            now = time.monotonic()
+            since, frames_in, frames_out, dropped = self._before
+            self._before = (now, self._in, self._out, self._dropped.copy())
+            return Report(
+                frames_in=self._in,
+                frames_out=self._out,
+                unwatched=self._unwatched,
+                dropped=dict(self._dropped),
+                seconds=now - since,
+                recent_in=self._in - frames_in,
+                recent_out=self._out - frames_out,
+                recent_dropped=dict(self._dropped - dropped),
+                latency_ms={stage: _median_and_p95(v) for stage, v in self._latency.items()},
+                age_s=self._age,
+                scale=self._scale,
+                calibrated=self._calibrated,
+                last_error=self._last_error,
+            )
+
+
+def _median_and_p95(values: deque[float]) -> tuple[float, float]:
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return ordered[round(0.5 * last)], ordered[round(0.95 * last)]
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What the node knows beside its counts.
+
+    ``state`` is the lifecycle state; ``problem`` why configuring failed, ''; ``engine`` what is
+    loaded, as key and value, empty before configuring. ``image_topic`` and ``camera_state`` (see
+    :func:`camera_state`) are for the reader; ``notes``: whatever else there is to show.
+    """
+
+    state: str
+    problem: str = ''
+    image_topic: str = ''
+    engine: Mapping[str, str] = field(default_factory=dict)
+    camera_state: str = ''
+    listened_to: bool = False
+    points_wanted: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One ``diagnostic_msgs/DiagnosticStatus`` without its name."""
+
+    level: Level
+    message: str
+    values: tuple[tuple[str, str], ...]
+
+
+def engine_facts(engine: Engine) -> dict[str, str]:
+    """Return what to tell of ``engine``, as it is called in PerceptionStatus."""
+    return {
+        'engine': engine.name,
+        'device': engine.device,
+        'precision': engine.precision,
+        'model': engine.metadata.name,
+    }
+
+
+def camera_state(
+    topic: str, camera: Camera | None, size: tuple[int, int] | None, fov_degrees: float = 0.0
+) -> str:
+    """Say whether the calibration received on ``topic`` fits frames of ``size`` (height, width).
+
+    'used' where it does; else the reason, and what is done or to do about it.
+    """
+    if camera is None:
+        reason, remedy = f'none received on {topic}', 'remap camera_info'
+    elif not camera.calibrated:
+        reason, remedy = f'{topic} has K[0] = 0 or not finite (uncalibrated)', 'calibrate'
+    elif size is not None and (camera.height, camera.width) != size:
+        sizes = f'{camera.width} x {camera.height}, the images are {size[1]} x {size[0]}'
+        reason = f'{topic} is for {sizes}'
+        remedy = 'remap camera_info to that of this image'
+    else:
+        return 'used'
+    if fov_degrees > 0:
+        return f'{reason}: parameter camera.fov_degrees ({fov_degrees:g}) is used'
+    return f'{reason}: {remedy}, or set parameter camera.fov_degrees'
+
+
+def diagnose(facts: NodeFacts, report: Report) -> Diagnosis:
+    """Judge: the worst that there is to say first, and every figure."""
+    findings = [] if facts.state == 'active' and not facts.problem else [_not_running(facts)]
+    if facts.state == 'active':
+        findings += _findings(facts, report)
+    level = max((level for level, _ in findings), default=Level.OK)
+    said = [text for each, text in findings if each == level]
+    rate = report.recent_out / report.seconds if report.seconds > 0 else 0.0
+    message = '; '.join(said) if said else f'{rate:.1f} frames/s'
+    return Diagnosis(level, message, tuple(_values(facts, report, rate)))
+
+
+def _not_running(facts: NodeFacts) -> tuple[Level, str]:
+    if facts.problem:
+        return Level.ERROR, facts.problem
+    return Level.OK, facts.state
+
+
+def _findings(facts: NodeFacts, report: Report) -> list[tuple[Level, str]]:
+    findings = []
+    bad = {r: n for r, n in report.recent_dropped.items() if r not in (NEWER, TOO_OLD)}
+    if bad:
+        level = Level.WARN if report.recent_out else Level.ERROR
+        findings.append((level, f'{sum(bad.values())} frames not usable: {report.last_error}'))
+    if TOO_OLD in report.recent_dropped and not report.recent_out:
+        findings.append(
+            (
+                Level.ERROR,
+                'every frame is older than max_age: raise it, or set use_sim_time for a bag',
+            )
+        )
+    if not report.recent_in:
+        findings.append(
+            (
+                Level.WARN,
+                f'no frames on {facts.image_topic}: check the topic (image) and image_transport',
+            )
+        )
+    elif not facts.listened_to:
+        findings.append((Level.OK, 'idle: nobody listens to an output'))
+    if report.scale is not None and not report.scale.metric:
+        findings.append((Level.WARN, f'depth is relative, not metres: {report.scale.source}'))
+    if facts.points_wanted and report.recent_out and not report.calibrated:
+        findings.append((Level.WARN, f'no points without a lens: {facts.camera_state}'))
+    return findings
+
+
+def _values(facts: NodeFacts, report: Report, rate: float) -> list[tuple[str, str]]:
+    values = [('state', facts.state), *facts.engine.items()]
+    values += [
+        ('rate', f'{rate:.2f} Hz'),
+        ('frames in', str(report.frames_in)),
+        ('frames out', str(report.frames_out)),
+        ('frames nobody listened for', str(report.unwatched)),
+    ]
+    values += [(f'dropped: {reason}', str(n)) for reason, n in sorted(report.dropped.items())]
+    values += [
+        (f'latency {stage}', f'{median:.1f} ms (p95 {p95:.1f} ms)')
+        for stage, (median, p95) in report.latency_ms.items()
+    ]
+    if report.age_s is not None:
+        values.append(('age at publication', f'{report.age_s:.3f} s'))
+    if report.scale is not None:
+        values += [
+            ('depth', 'metres' if report.scale.metric else 'relative'),
+            ('scale factor', f'{report.scale.factor:g}'),
+            ('scale source', report.scale.source),
+        ]
+    if facts.camera_state:
+        values.append(('camera_info', facts.camera_state))
+    if report.last_error:
+        values.append(('last error', report.last_error))
+    return [*values, *facts.notes.items()]

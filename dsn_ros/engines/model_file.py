@@ -1,0 +1,117 @@
+"""Opening a deploy graph: read once, checked against the contract before any engine sees it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dsn_core.metadata import METADATA_KEY, ModelMetadata
+from dsn_ros.engines.base import EngineError, import_library
+
+__all__ = ['ModelFile', 'read_model']
+
+_OPSETS = range(13, 26)
+_REMEDY = 'export it anew with dsn export'
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A deploy graph that keeps the contract.
+
+    ``sha256`` is the hex digest of the file, ``data`` its bytes: engines load what was checked,
+    not what may lie there a moment later.
+    """
+
+    path: Path
+    sha256: str
+    metadata: ModelMetadata
+    data: bytes = field(repr=False)
+
+
+def read_model(path: str | Path) -> ModelFile:
+    """Read the deploy graph ``path``; raises EngineError, one line, for anything else."""
+    path = Path(path).expanduser()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise EngineError(f'{path}: no such model; make one with dsn export') from None
+    except OSError as error:
+        raise EngineError(f'{path} cannot be read: {error.strerror}') from error
+    model = _parse(path, data)
+    fault = _fault(model)
+    if fault:
+        raise EngineError(f'{path} is not a deploy graph: {fault}; {_REMEDY}')
+    metadata = _metadata(path, model)
+    fault = _size_fault(model, metadata)
+    if fault:
+        raise EngineError(f'{path} contradicts its own metadata: {fault}; {_REMEDY}')
+    return ModelFile(path, hashlib.sha256(data).hexdigest(), metadata, data)
+
+
+def _parse(path: Path, data: bytes) -> Any:
+    onnx = import_library('onnx', 'pip install onnx')
+    protobuf = import_library('google.protobuf.message', 'pip install protobuf')
+
+    try:
+        return onnx.load_from_string(data)  # from bytes: nothing outside the file is opened
+    except protobuf.DecodeError:
+        raise EngineError(f'{path} is not an ONNX file, or not all of one; {_REMEDY}') from None
+
+
+def _fault(model: Any) -> str | None:
+    """What keeps ``model`` from being a deploy graph of any size, or None."""
+    from onnx import TensorProto
+
+    graph = model.graph
+    if not graph.node:
+        return 'it is no ONNX graph'
+    opsets = {entry.domain or 'ai.onnx': entry.version for entry in model.opset_import}
+    if set(opsets) != {'ai.onnx'}:
+        return f'it uses operators beyond standard ONNX ({", ".join(sorted(opsets))})'
+    if opsets['ai.onnx'] not in _OPSETS:
+        return f'opset {opsets["ai.onnx"]} is not within {_OPSETS.start} to {_OPSETS.stop - 1}'
+    if any(t.data_location == TensorProto.EXTERNAL for t in graph.initializer):
+        return 'it keeps weights in other files (ONNX external data)'
+    initialisers = {t.name for t in graph.initializer}
+    inputs = [_describe(v) for v in graph.input if v.name not in initialisers]
+    if inputs != [('image', TensorProto.UINT8, 4)]:
+        return 'its input must be image uint8 (N, H, W, 3)'
+    outputs = {_describe(v) for v in graph.output}
+    wanted = {
+        ('depth', TensorProto.FLOAT, 3),
+        ('labels', TensorProto.UINT8, 3),
+        ('confidence', TensorProto.UINT8, 3),
+    }
+    if outputs != wanted or len(graph.output) != len(wanted):
+        return 'its outputs must be depth float32, labels uint8 and confidence uint8 (N, H, W)'
+    return None
+
+
+def _describe(value: Any) -> tuple[str, int, int]:
+    tensor = value.type.tensor_type
+    return value.name, tensor.elem_type, len(tensor.shape.dim)
+
+
+def _metadata(path: Path, model: Any) -> ModelMetadata:
+    texts = [prop.value for prop in model.metadata_props if prop.key == METADATA_KEY]
+    if not texts:
+        raise EngineError(f'{path} has no {METADATA_KEY!r} metadata; {_REMEDY}')
+    try:
+        return ModelMetadata.from_json(texts[0])
+    except ValueError as error:
+        raise EngineError(
+            f'{path} has bad {METADATA_KEY!r} metadata: {error}; {_REMEDY}'
+        ) from error
+
+
+def _size_fault(model: Any, metadata: ModelMetadata) -> str | None:
+    size = (metadata.height, metadata.width)
+    for value in (*model.graph.input, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        batch, *fixed = [d.dim_value if d.HasField('dim_value') else None for d in dims]
+        if batch is not None:
+            return f'{value.name} has a fixed batch of {batch}'
+        if tuple(fixed) != ((*size, 3) if len(fixed) == 3 else size):
+            shape = ' x '.join('?' if d is None else str(d) for d in fixed)
+            return f'{value.name} is {shape}, the metadata says {size[0]} x {size[1]}'
+    return None

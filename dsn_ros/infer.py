@@ -1,0 +1,181 @@
+"""Pictures, folders of pictures and videos through the pipeline: files a script can read."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dsn_ros.engines import Engine
+from dsn_ros.errors import UserError
+from dsn_ros.output import staged, write_json
+from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
+from dsn_ros.replay import engine_facts, model_facts
+from dsn_ros.report import ReportBuilder
+from dsn_ros.statistics import Latencies
+from dsn_ros.visual import overlay
+
+__all__ = ['Source', 'find_sources', 'infer']
+
+PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg')
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to read; ``name`` is that of its outputs, relative to the output folder."""
+
+    path: Path
+    name: str
+    frames: int
+    video: bool
+
+
+def find_sources(paths: Sequence[Path]) -> list[Source]:
+    """List the pictures and videos in ``paths``, folders searched through.
+
+    Raises UserError for a path that does not exist or holds neither.
+    """
+    sources: dict[str, Source] = {}
+    for path in paths:
+        if not path.exists():
+            raise UserError(f'{path}: no such file or folder')
+        files = [path]
+        if path.is_dir():
+            files = sorted(f for f in path.rglob('*') if f.suffix.lower() in PICTURES + VIDEOS)
+        if not files or (path.is_file() and path.suffix.lower() not in PICTURES + VIDEOS):
+            raise UserError(
+                f'{path} is no picture ({" ".join(PICTURES)}), video ({" ".join(VIDEOS)}) or '
+                'folder of them; bags are for dsn replay'
+            )
+        root = path if path.is_dir() else path.parent
+        for file in files:
+            source = _source(file, file.relative_to(root).with_suffix('').as_posix())
+            name = source.name
+            if name in sources:  # a.jpg beside a.png, or two folders with the same names
+                name = f'{name}_{file.suffix[1:].lower()}'
+                stem, number = name, 1
+                while name in sources:
+                    number += 1
+                    name = f'{stem}_{number}'
+                source = Source(source.path, name, source.frames, source.video)
+            sources[name] = source
+    return list(sources.values())
+
+
+def _source(file: Path, name: str) -> Source:
+    if file.suffix.lower() in PICTURES:
+        return Source(file, name, 1, False)
+    capture = cv2.VideoCapture(str(file))
+    frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    capture.release()
+    return Source(file, name, max(frames, 1), True)
+
+
+def _read(source: Source) -> Iterator[tuple[str, NDArray[np.uint8] | None, int]]:
+    """(name, RGB picture or None if it cannot be decoded, stamp in ns) of every frame."""
+    if not source.video:
+        picture = cv2.imdecode(np.fromfile(source.path, dtype=np.uint8), _FLAGS)
+        yield source.name, None if picture is None else _rgb(picture), 0
+        return
+    capture = cv2.VideoCapture(str(source.path))
+    rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
+    index = 0
+    while True:
+        ok, picture = capture.read()
+        if not ok:
+            break
+        yield f'{source.name}/{index:06d}', _rgb(picture), round(index / rate * 1e9)
+        index += 1
+    capture.release()
+    if index == 0:
+        yield source.name, None, 0
+
+
+def _rgb(picture: Any) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def infer(
+    paths: Sequence[Path],
+    out: Path,
+    engine: Engine,
+    options: PipelineOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Run the pipeline over pictures and videos and fill the folder ``out``.
+
+    For every picture NAME (of a video: NAME/NNNNNN), at its own size: ``NAME.depth.npy`` (float32,
+    metres where the scale is metric, +inf for sky), ``NAME.depth.png`` (uint16 millimetres, 0
+    where sky, unknown or beyond 65.5 m), ``NAME.labels.png`` (uint8 class ids) and
+    ``NAME.overlay.png``; beside them metrics.json and report.html. Returns the metrics.
+    Raises UserError where nothing could be read or ``out`` cannot be written.
+    """
+    options = options or PipelineOptions()
+    pipeline = Pipeline(engine, PipelineOptions(**{**vars(options), 'output_size': 'camera'}))
+    sources = find_sources(paths)
+    total = sum(s.frames for s in sources)
+    report = ReportBuilder(', '.join(p.name for p in paths), engine.metadata.class_names)
+    latencies, dropped, problems = Latencies(), Counter[str](), []
+    frames_in = 0
+    last: Perception | None = None
+    started = time.perf_counter()
+    with staged(out) as folder:
+        for source in sources:
+            for name, picture, stamp in _read(source):
+                frames_in += 1
+                if picture is None:
+                    dropped['undecodable image'] += 1
+                    problems.append(f'{source.path} cannot be decoded: it was left out')
+                else:
+                    last = pipeline.process(Frame(picture, stamp))
+                    _write(folder / name, last)
+                    latencies.add(last.latency_ms)
+                    report.add(last, source.name if source.video else None, last.latency_ms)
+                if progress is not None:
+                    progress(frames_in, max(total, frames_in))
+        if last is None:
+            raise UserError(f'not one picture could be read: {problems[0]}')
+        frames_out = frames_in - dropped.total()
+        if not last.scale.metric:
+            problems.append(f'depth is relative, not metres: {last.scale.source}')
+        metrics = {
+            'bag': ', '.join(map(str, paths)),
+            'frames_in': frames_in,
+            'frames_out': frames_out,
+            'dropped': dict(dropped),
+            'rate_hz': round(frames_out / (time.perf_counter() - started), 2),
+            'latency_ms': latencies.summary(),
+            'engine': engine_facts(engine),
+            'model': model_facts(engine),
+            'scale': {
+                'metric': last.scale.metric,
+                'factor': round(last.scale.factor, 5),
+                'source': last.scale.source,
+            },
+            'problems': problems,
+        }
+        write_json(folder / 'metrics.json', metrics)
+        report.write(folder / 'report.html', metrics)
+    return metrics
+
+
+def _write(stem: Path, perception: Perception) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    depth = perception.depth
+    np.save(f'{stem}.depth.npy', depth)
+    with np.errstate(invalid='ignore'):
+        millimetres = np.where(depth < 65.535, depth * 1000, 0)
+    cv2.imwrite(f'{stem}.depth.png', np.nan_to_num(millimetres).round().astype(np.uint16))
+    cv2.imwrite(f'{stem}.labels.png', perception.labels)
+    painted = overlay(perception.image, perception.labels)
+    cv2.imwrite(f'{stem}.overlay.png', cv2.cvtColor(painted, cv2.COLOR_RGB2BGR))

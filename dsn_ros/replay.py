@@ -1,0 +1,280 @@
+"""A bag through the pipeline, without ROS: an mcap, figures and a page come out."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsn_ros.bags import Bag, BagMessage, choose_image_topic, find_camera_info_topic, open_bag
+from dsn_ros.camera import Camera
+from dsn_ros.comparison import Comparison
+from dsn_ros.engines import Engine
+from dsn_ros.errors import BagError, MessageError
+from dsn_ros.messages import (
+    bag_converter,
+    camera_info_fields,
+    compressed_to_rgb,
+    image_to_rgb,
+    image_view,
+    stamp_ns,
+)
+from dsn_ros.output import staged, write_json
+from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
+from dsn_ros.recorder import Recorder
+from dsn_ros.report import ReportBuilder
+from dsn_ros.statistics import Latencies
+
+__all__ = ['ReplayOptions', 'replay']
+
+_TRANSFORMS = ('/tf', '/tf_static')
+_STRING = 'std_msgs/msg/String'
+_IMAGE = 'sensor_msgs/msg/Image'
+_PROBLEMS = 20  # so many are told one by one
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, frames in all)."""
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What to replay and what to write.
+
+    ``topic``: the camera's; None: the only one. ``camera_info``: its calibration's topic; None:
+    the one beside it. ``limit``: at most so many frames. ``points``: write the cloud as well.
+    ``compare``: score against the bag's ground truth topics, found by name (``ground_truth``) or
+    given.
+    """
+
+    topic: str | None = None
+    camera_info: str | None = None
+    limit: int | None = None
+    points: bool = False
+    compare: bool = False
+    depth_truth: str | None = None
+    labels_truth: str | None = None
+
+
+class _Replay:
+    """One run over one bag."""
+
+    def __init__(
+        self,
+        bag: Bag,
+        folder: Path,
+        engine: Engine,
+        options: ReplayOptions,
+        pipeline: PipelineOptions,
+    ) -> None:
+        self.bag = bag
+        self.options = options
+        self.topic = choose_image_topic(bag, options.topic)
+        self.info_topic = options.camera_info or find_camera_info_topic(bag, self.topic.name)
+        self.condition_topic = _ground_truth_topic(bag, 'condition', _STRING)
+        self.truth_topics = self._truth_topics() if options.compare else {}
+        self.pipeline = Pipeline(engine, pipeline)
+        names = engine.metadata.class_names
+        self.comparison = Comparison(names, list(self.truth_topics.values()))
+        self.recorder = Recorder(folder, names, options.points)
+        self.report = ReportBuilder(bag.path.name, names)
+        self.latencies = Latencies()
+        self.dropped: Counter[str] = Counter()
+        self.problems: list[str] = []
+        self.camera: Camera | None = None
+        self.condition = ''
+        self.frames_in = 0
+        self.last: Perception | None = None
+
+    def _truth_topics(self) -> dict[str, str]:
+        given = {'depth': self.options.depth_truth, 'labels': self.options.labels_truth}
+        found = {}
+        for kind, topic in given.items():
+            name = topic or _ground_truth_topic(self.bag, kind, _IMAGE)
+            if name is not None and name not in self.bag.topics:
+                raise BagError(f'{self.bag.path} has no topic {name}: see --{kind}-truth')
+            if name is not None:
+                found[name] = kind
+        if not found:
+            raise BagError(
+                f'{self.bag.path} has no ground truth to compare with: name its topics with '
+                '--depth-truth and --labels-truth, or leave --compare out'
+            )
+        return found
+
+    def topics(self) -> list[str]:
+        """All topics that are read."""
+        extra = [self.info_topic, self.condition_topic, *self.truth_topics, *_TRANSFORMS]
+        names = [self.topic.name, *(name for name in extra if name)]
+        return [name for name in dict.fromkeys(names) if name in self.bag.topics]
+
+    def run(self, progress: Progress | None) -> float:
+        """Go through the bag; returns the seconds that it took."""
+        total = min(self.topic.count, self.options.limit or self.topic.count)
+        started = time.perf_counter()
+        with self.recorder:
+            for message in self.bag.messages(self.topics()):
+                if message.topic != self.topic.name:
+                    self._take_other(message)
+                    continue
+                if self.frames_in >= total:
+                    # Ground truth of the last frame may come after it.
+                    if self.truth_topics:
+                        continue
+                    break
+                self.frames_in += 1
+                self._take_frame(message)
+                if progress is not None:
+                    progress(self.frames_in, total)
+        return time.perf_counter() - started
+
+    def _take_frame(self, message: BagMessage) -> None:
+        times = [time.perf_counter()]
+        try:
+            image = self.bag.deserialize(message)
+        except MessageError as error:
+            self._drop('damaged message', error)
+            return
+        try:
+            raw = self.topic.type == _IMAGE
+            rgb = image_to_rgb(image, bag_converter) if raw else compressed_to_rgb(image)
+        except MessageError as error:
+            self._drop('undecodable image', error)
+            return
+        times.append(time.perf_counter())
+        frame = Frame(rgb, stamp_ns(image.header), image.header.frame_id, self.camera)
+        perception = self.pipeline.process(frame)
+        times.append(time.perf_counter())
+        self.recorder.write(perception)
+        times.append(time.perf_counter())
+        latency = {
+            'decode': 1e3 * (times[1] - times[0]),
+            **perception.latency_ms,
+            'write': 1e3 * (times[3] - times[2]),
+            'total': 1e3 * (times[3] - times[0]),
+        }
+        self.latencies.add(latency)
+        self.report.add(perception, self.condition or None, latency)
+        if self.truth_topics:
+            self.comparison.add(perception, self.condition)
+        self.last = perception
+
+    def _take_other(self, message: BagMessage) -> None:
+        try:
+            content = self.bag.deserialize(message)
+            if message.topic == self.info_topic:
+                self.camera = Camera.from_info(camera_info_fields(content))
+            elif message.topic == self.condition_topic:
+                self.condition = str(content.data)
+            elif message.topic in self.truth_topics:
+                self._take_truth(self.truth_topics[message.topic], content)
+            else:
+                self.recorder.write_transforms(message.topic, content, message.receive_ns)
+        except MessageError as error:
+            self._tell(str(error))
+
+    def _take_truth(self, kind: str, message: Any) -> None:
+        stamp = stamp_ns(message.header)
+        if kind == 'labels':
+            self.comparison.add_labels(stamp, np.asarray(image_view(message), dtype=np.uint8))
+            return
+        depth: NDArray[np.float32] = np.asarray(image_view(message), dtype=np.float32)
+        if message.encoding == '16UC1':
+            depth = depth / np.float32(1000)
+        self.comparison.add_depth(stamp, depth)
+
+    def _drop(self, reason: str, error: MessageError) -> None:
+        self.dropped[reason] += 1
+        self._tell(str(error))
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def metrics(self, seconds: float) -> dict[str, Any]:
+        """The content of metrics.json."""
+        engine, last = self.pipeline.engine, self.last
+        frames_out = self.frames_in - self.dropped.total()
+        problems = [*self.bag.problems, *self.problems]
+        if last is not None and not last.scale.metric:
+            problems.append(f'depth is relative, not metres: {last.scale.source}')
+        if len(problems) > _PROBLEMS:
+            more = len(problems) - _PROBLEMS
+            problems = [*problems[:_PROBLEMS], f'and {more} more']
+        metrics: dict[str, Any] = {
+            'bag': self.bag.path.name,
+            'topic': self.topic.name,
+            'frames_in': self.frames_in,
+            'frames_out': frames_out,
+            'dropped': dict(self.dropped),
+            'rate_hz': round(frames_out / seconds, 2) if seconds > 0 else 0.0,
+            'latency_ms': self.latencies.summary(),
+            'engine': engine_facts(engine),
+            'model': model_facts(engine),
+            'problems': problems,
+        }
+        if last is not None:
+            metrics['scale'] = {
+                'metric': last.scale.metric,
+                'factor': round(last.scale.factor, 5),
+                'source': last.scale.source,
+            }
+        if self.truth_topics:
+            metrics['comparison'] = self.comparison.result()
+        return metrics
+
+
+def engine_facts(engine: Engine) -> dict[str, Any]:
+    """What computed, for metrics.json and the report."""
+    return {'name': engine.name, 'device': engine.device, 'precision': engine.precision}
+
+
+def model_facts(engine: Engine) -> dict[str, Any]:
+    """What was computed, for metrics.json and the report."""
+    model = engine.metadata
+    return {
+        'name': model.name,
+        'height': model.height,
+        'width': model.width,
+        'scale': model.scale,
+        'sha256': model.checkpoint_sha256,
+    }
+
+
+def _ground_truth_topic(bag: Bag, kind: str, message_type: str) -> str | None:
+    for name, topic in sorted(bag.topics.items()):
+        parts = name.strip('/').split('/')
+        if topic.type == message_type and 'ground_truth' in parts and kind in parts:
+            return name
+    return None
+
+
+def replay(
+    path: Path,
+    out: Path,
+    engine: Engine,
+    options: ReplayOptions | None = None,
+    pipeline: PipelineOptions | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run the pipeline over the bag ``path`` and fill the folder ``out``.
+
+    Writes ``perception.mcap``, ``metrics.json`` and ``report.html``, all three or none, and
+    returns what metrics.json holds. Raises BagError for a bag that cannot be used and UserError
+    where ``out`` cannot be written.
+    """
+    with open_bag(path) as bag, staged(out) as folder:
+        run = _Replay(
+            bag, folder, engine, options or ReplayOptions(), pipeline or PipelineOptions()
+        )
+        seconds = run.run(progress)
+        metrics = run.metrics(seconds)
+        if not metrics['frames_out']:
+            why = '; '.join(metrics['problems'][:3]) or 'it holds no frames'
+            raise BagError(f'{path}: not one frame of {run.topic.name} could be used ({why})')
+        write_json(folder / 'metrics.json', metrics)
+        run.report.write(folder / 'report.html', metrics)
+    return metrics

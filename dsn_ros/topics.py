@@ -1,0 +1,145 @@
+"""The node's output topics: made, filled and asked whether anybody listens, in one place.
+
+ROS is imported when the topics are made, not before.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from dsn_ros.cloud import organised_cloud
+from dsn_ros.diagnostics import Diagnosis
+from dsn_ros.message_builders import RosMessages
+from dsn_ros.pipeline import Perception
+from dsn_ros.visual import overlay
+
+__all__ = ['OutputTopics', 'diagnostic_array']
+
+# topic: (package, message). Relative names: a namespace or a remapping moves them.
+TOPICS = {
+    'depth/image': ('sensor_msgs', 'Image'),
+    'depth/camera_info': ('sensor_msgs', 'CameraInfo'),
+    'labels/image': ('sensor_msgs', 'Image'),
+    'labels/confidence': ('sensor_msgs', 'Image'),
+    'labels/label_info': ('vision_msgs', 'LabelInfo'),
+    'points': ('sensor_msgs', 'PointCloud2'),
+    'overlay/image': ('sensor_msgs', 'Image'),
+    'status': ('dsn_msgs', 'PerceptionStatus'),
+}
+LATCHED = 'labels/label_info'
+OPTIONAL = 'status'
+
+
+class OutputTopics:
+    """Lifecycle publishers of all outputs of ``node`` (an rclpy LifecycleNode)."""
+
+    def __init__(self, node: Any) -> None:
+        from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+        from rclpy.qos_overriding_options import QoSOverridingOptions
+
+        self._node = node
+        self._messages = RosMessages()
+        self._publishers: dict[str, Any] = {}
+        for topic, (package, name) in TOPICS.items():
+            try:
+                message = getattr(import_module(f'{package}.msg'), name)
+            except ImportError:
+                if topic != OPTIONAL:
+                    raise
+                continue
+            latched = topic == LATCHED
+            # Reliable: matches best-effort subscribers too, while the reverse leaves RViz empty.
+            qos = QoSProfile(
+                depth=1 if latched else 5,
+                reliability=ReliabilityPolicy.RELIABLE,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL
+                if latched
+                else DurabilityPolicy.VOLATILE,
+            )
+            self._publishers[topic] = node.create_lifecycle_publisher(
+                message,
+                topic,
+                qos,
+                # A latched topic that a parameter could make volatile would be a trap.
+                qos_overriding_options=None
+                if latched
+                else QoSOverridingOptions.with_default_policies(),
+            )
+
+    @property
+    def has_status(self) -> bool:
+        """Whether dsn_msgs is built, so that there is a status topic."""
+        return OPTIONAL in self._publishers
+
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody listens to ``topic``."""
+        publisher = self._publishers.get(topic)
+        return publisher is not None and publisher.get_subscription_count() > 0
+
+    def any_wanted(self) -> bool:
+        """Whether anybody listens to an output that a frame is needed for."""
+        return any(self.wanted(topic) for topic in TOPICS if topic != LATCHED)
+
+    def publish_label_info(self, names: tuple[str, ...], stamp_ns: int) -> None:
+        """Publish which class each label id is; latched, so once is enough."""
+        message = self._messages.label_info(names, self._messages.header(stamp_ns, ''))
+        self._publishers[LATCHED].publish(message)
+
+    def publish(self, seen: Perception) -> None:
+        """Publish what was seen in a frame, with its stamp and frame; only what is wanted."""
+        header = self._messages.header(seen.stamp_ns, seen.frame_id)
+        image = self._messages.image
+        if self.wanted('depth/image'):
+            self._send('depth/image', image(seen.depth, '32FC1', header))
+        if self.wanted('labels/image'):
+            self._send('labels/image', image(seen.labels, 'mono8', header))
+        if self.wanted('labels/confidence'):
+            self._send('labels/confidence', image(seen.confidence, 'mono8', header))
+        if self.wanted('overlay/image'):
+            painted = overlay(seen.image, seen.labels)
+            self._send('overlay/image', image(painted, 'rgb8', header))
+        if seen.camera is None:
+            return
+        if self.wanted('depth/camera_info'):
+            info = self._messages.camera_info(seen.camera.to_info(), header)
+            self._send('depth/camera_info', info)
+        if self.wanted('points'):
+            cloud = organised_cloud(seen)
+            self._send('points', self._messages.point_cloud(cloud, header))
+
+    def publish_status(self, seen: Perception, **fields: Any) -> None:
+        """Publish PerceptionStatus with what ``seen`` says and ``fields``, if it is wanted."""
+        if not self.wanted(OPTIONAL):
+            return
+        message = import_module('dsn_msgs.msg').PerceptionStatus(
+            header=self._messages.header(seen.stamp_ns, seen.frame_id),
+            metric=seen.scale.metric,
+            scale=seen.scale.factor,
+            scale_source=seen.scale.source,
+            calibrated=seen.camera is not None,
+            **fields,
+        )
+        self._send(OPTIONAL, message)
+
+    def destroy(self) -> None:
+        """Take the topics away."""
+        for publisher in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.clear()
+
+    def _send(self, topic: str, message: Any) -> None:
+        self._publishers[topic].publish(message)
+
+
+def diagnostic_array(diagnosis: Diagnosis, name: str, device: str, stamp: Any) -> Any:
+    """Make the ``diagnostic_msgs/DiagnosticArray`` that says ``diagnosis``."""
+    package = import_module('diagnostic_msgs.msg')
+    status = package.DiagnosticStatus(
+        level=bytes([diagnosis.level]),
+        name=name,
+        message=diagnosis.message,
+        hardware_id=device,
+        values=[package.KeyValue(key=key, value=value) for key, value in diagnosis.values],
+    )
+    array = package.DiagnosticArray(status=[status])
+    array.header.stamp = stamp
+    return array

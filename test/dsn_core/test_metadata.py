@@ -1,0 +1,78 @@
+"""The metadata in a deploy graph: round trip, and each field named when it is wrong."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dsn_core.golden import GoldenFigures, golden_frame
+from dsn_core.metadata import ModelMetadata
+
+
+def metadata() -> ModelMetadata:
+    golden = GoldenFigures(
+        np.full((2, 3), 7.5, np.float32), np.ones((2, 3), np.uint8), np.full((2, 3), 200, np.uint8)
+    )
+    return ModelMetadata(
+        'm', 64, 64, ('road', 'sky'), 0.1, 100.0, 'metric', 300.0, 'fp32', 'nothing', 'ab', golden
+    )
+
+
+def test_round_trip():
+    before = metadata()
+    after = ModelMetadata.from_json(before.to_json())
+    assert after.to_json() == before.to_json()
+    assert after.golden.depth.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'named'),
+    [
+        ('height', 32, 'height'),
+        ('width', 0, 'width'),
+        ('width', '64', 'width'),
+        ('class_names', [], 'class_names'),
+        ('class_names', ['a', ''], 'class_names'),
+        ('min_depth', 0, 'min_depth'),
+        ('max_depth', 0.05, 'max_depth'),
+        ('scale', 'feet', 'scale'),
+        ('focal_length', -1, 'focal_length'),
+        ('precision', 'fp8', 'precision'),
+        ('format_version', 2, 'format_version'),
+        ('golden', {'depth': [[1]], 'labels': [[0]], 'confidence': [[0, 1]]}, 'golden'),
+        ('golden', {'depth': [[1]], 'labels': [[9]], 'confidence': [[0]]}, 'golden'),
+        ('golden', {'depth': [[0]], 'labels': [[0]], 'confidence': [[0]]}, 'golden'),
+        ('golden', {'depth': [[1]], 'labels': [[300]], 'confidence': [[0]]}, 'golden'),
+        ('golden', {}, 'golden'),
+    ],
+)
+def test_a_wrong_field_is_named(field, value, named):
+    data = json.loads(metadata().to_json())
+    data[field] = value
+    with pytest.raises(ValueError, match=named):
+        ModelMetadata.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize('field', list(json.loads(metadata().to_json())))
+def test_a_missing_field_is_named(field):
+    data = json.loads(metadata().to_json())
+    del data[field]
+    with pytest.raises(ValueError, match=field):
+        ModelMetadata.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize('text', ['', '[]', 'null', '{"golden": 3}'])
+def test_other_json_is_refused(text):
+    with pytest.raises(ValueError, match='.'):
+        ModelMetadata.from_json(text)
+
+
+def test_golden_frame_is_the_same_everywhere():
+    # A checksum over the picture, computed when it was drawn first: another machine, another
+    # NumPy or another word size must draw the same one, or every stored answer is void.
+    image = golden_frame(320, 576).astype(np.uint64)
+    weights = np.arange(1, image.size + 1, dtype=np.uint64).reshape(image.shape)
+    assert int((image * weights).sum() % np.uint64(2**61 - 1)) == CHECKSUM
+
+
+CHECKSUM = 15856735303262
