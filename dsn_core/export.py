@@ -23,6 +23,7 @@ from dsn_core.models.deploy import DeployNet
 __all__ = ['export', 'export_network']
 
 OPSET = 18
+_FEW_CONFIDENT = 0.1
 _HALF_STORED = 1024  # parameters with at least this many elements are worth storing as half
 _QUIET = ('torch.onnx', 'onnxscript', 'onnx_ir')
 
@@ -72,6 +73,12 @@ def export_network(
         for parameter in deploy.parameters():
             parameter.data = parameter.data.half().float()
     figures = _golden_figures(deploy, height, width)
+    if figures.confident_share < _FEW_CONFIDENT:
+        _logger.warning(
+            '%s is sure of %.0f %% of the golden frame only: engines cannot be checked for labels',
+            info.name,
+            100 * figures.confident_share,
+        )
     focal_length = info.focal_length
     metadata = ModelMetadata(
         name=info.name,

@@ -99,6 +99,11 @@ class GoldenFigures:
         pick = slice(STRIDE // 2, None, STRIDE)
         return cls(depth[pick, pick], labels[pick, pick], confidence[pick, pick])
 
+    @property
+    def confident_share(self) -> float:
+        """Share of the points whose labels an engine is held to."""
+        return float(np.mean(self.confidence >= _CONFIDENT))
+
     def compare(self, depth: NDArray[np.float32], labels: NDArray[np.uint8]) -> GoldenComparison:
         """Hold a full-size answer (H, W) against these figures; NaN counts as wrong."""
         pick = slice(STRIDE // 2, None, STRIDE)

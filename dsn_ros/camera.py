@@ -13,6 +13,7 @@ from dsn_ros.messages import CameraInfoFields
 __all__ = ['Camera']
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_RAY_ERROR = 0.5  # pixels
 _FISHEYE = ('equidistant', 'fisheye')
 
 
@@ -58,8 +59,9 @@ class Camera:
         height, width = height or info.height, width or info.width
         shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], dtype=np.float64)
         bins = np.diag([1 / info.binning_x, 1 / info.binning_y, 1])
-        k = bins @ shift @ np.array(info.k).reshape(3, 3)
-        p = bins @ shift @ np.array(info.p).reshape(3, 4)
+        with np.errstate(invalid='ignore'):  # infinities: `calibrated` will say so
+            k = bins @ shift @ np.array(info.k).reshape(3, 3)
+            p = bins @ shift @ np.array(info.p).reshape(3, 4)
         return cls(
             height=height // info.binning_y,
             width=width // info.binning_x,
@@ -107,7 +109,8 @@ class Camera:
         """(H, W, 2) float32: x / z and y / z of the ray through every pixel, lens undone.
 
         Times the depth along the optical axis they are the point's x and y in the optical frame
-        (REP 103: x right, y down, z forward).
+        (REP 103: x right, y down, z forward). NaN where the lens model has no inverse: far out
+        in the corners some calibrations fold over.
         """
         return _rays(self)
 
@@ -125,10 +128,14 @@ def _rays(camera: Camera) -> NDArray[np.float32]:
         d = np.array(camera.d, dtype=np.float64)
         if camera.distortion_model in _FISHEYE:
             rays = cv2.fisheye.undistortPoints(pixels, k, d[:4])
+            again = cv2.fisheye.distortPoints(rays, k, d[:4])
         else:
             # More rounds than OpenCV's five: the corners of a wide lens need them.
             criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
             rays = cv2.undistortPointsIter(pixels, k, d, None, None, criteria)
+            points = cv2.convertPointsToHomogeneous(rays)
+            again, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), k, d)
+        rays = np.where(np.abs(again - pixels) < _RAY_ERROR, rays, np.nan)
         rays = rays.reshape(camera.height, camera.width, 2)
     result = np.ascontiguousarray(rays, dtype=np.float32)
     result.flags.writeable = False  # shared by every caller

@@ -79,7 +79,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         'model',
         '',
-        'Path of the deploy graph (ONNX, as dsn export writes it); empty for the weights that '
+        'Path of the deploy graph (ONNX, as dsn export writes it); none given: the weights that '
         'come with the package.',
     ),
     Parameter(
@@ -221,10 +221,9 @@ def declare(node: Any) -> dict[str, str]:
             problems[row.name] = problem
             value = row.default
         descriptor = ParameterDescriptor(description=row.description)
-        constraint = [] if row.live else ['read when the node is configured']
-        if row.range_text:
-            constraint.insert(0, row.range_text)
-        descriptor.additional_constraints = '; '.join(constraint)
+        constraints = [f'one of {row.range_text}'] if row.choices else []
+        constraints += [] if row.live else ['read when the node is configured']
+        descriptor.additional_constraints = '; '.join(constraints)
         if row.minimum is not None and row.maximum is not None:
             if isinstance(row.default, float):
                 descriptor.floating_point_range = [

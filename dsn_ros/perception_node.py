@@ -330,8 +330,7 @@ class PerceptionNode(LifecycleNode):
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM."""
     # rclpy's own handler ends the spinning. Python's on top of it would raise KeyboardInterrupt
-    # wherever we are, and a second time in the middle of the cleanup: Ctrl-C reaches a launched
-    # node both from the terminal and from launch.
+    # wherever we are.
     signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init(args=None if args is None else list(args))
     context = rclpy.get_default_context()
@@ -350,6 +349,10 @@ def main(args: Sequence[str] | None = None) -> int:
         if node is not None:
             node.destroy_node()
         context.try_shutdown()
+        # Ctrl-C reaches a launched node twice, from the terminal and from launch, and the second
+        # may come as late as the interpreter's end, which resets all handlers but "ignore".
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return 0
 
 

@@ -58,7 +58,7 @@ def arguments() -> list[LaunchDescriptionEntity]:
             "Topic of the camera's calibration; empty: camera_info beside the image topic.",
         ),
         *(
-            text(name, '', f'{_row(key).description} Empty: as params_file says.')
+            text(name, '', f'{_row(key).description} (Empty: as in params_file.)')
             for name, key in PARAMETER_ARGUMENTS.items()
         ),
         text(

@@ -119,9 +119,9 @@ def develop(
         level = glare(level, camera)
     if camera.sharpness > 0.2:
         level = np.asarray(cv2.GaussianBlur(level, (0, 0), camera.sharpness), np.float32)
-    y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j]
-    level *= (1 - camera.vignette * (x * x + y * y) / 2).astype(np.float32)[..., None]
-    level *= np.array(camera.balance, np.float32)
+    y, x = np.linspace(-1, 1, h, dtype=np.float32), np.linspace(-1, 1, w, dtype=np.float32)
+    corners = 1 - np.float32(camera.vignette / 2) * (y[:, None] ** 2 + x[None, :] ** 2)
+    level = level * cv2.merge([corners * np.float32(gain) for gain in camera.balance])
     # gain: how much darker than a bright day's exposure the white level is
     gain = float(np.clip((3000.0 / white) ** 0.5, 1.0, 30.0))
     well = camera.electrons / gain
@@ -129,9 +129,9 @@ def develop(
     noise = rng.standard_normal(level.shape, dtype=np.float32)
     electrons += noise * np.sqrt(electrons + camera.read_noise**2, dtype=np.float32)
     level = np.clip(electrons / well - camera.black, 0, 1)
-    grey = level.mean(axis=-1, keepdims=True)
-    level = np.clip(grey + (level - grey) * camera.saturation, 0, 1)
-    level = level ** (1 / camera.gamma)
+    mix = camera.saturation * np.eye(3) + (1 - camera.saturation) / 3
+    level = np.clip(cv2.transform(level, mix), 0, 1)
+    level = np.asarray(level, np.float32) ** np.float32(1 / camera.gamma)
     level += camera.contrast * (level * level * (3 - 2 * level) - level)
     picture = np.clip(level * 255 + 0.5, 0, 255).astype(np.uint8)
     if camera.jpeg > 0:

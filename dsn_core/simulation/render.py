@@ -190,7 +190,8 @@ class Renderer:
         seen = self._hide(0.0)
         self._update()
         rgb, z = self._draw(size, segment=True, idcolor=True)
-        index = rgb.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
+        red, green, blue = (rgb[..., i].astype(np.int32) for i in range(3))
+        index = red + 256 * green + 65536 * blue
         drawn = np.flatnonzero(seen)
         if self._scene.ngeom != len(drawn):  # something else was drawn: ask geom by geom
             drawn = np.array([g.objid for g in self._scene.geoms[: self._scene.ngeom]])
@@ -198,7 +199,7 @@ class Renderer:
         depth = self._metres(z)
         colour, z_large = self._draw(self._large)
         cover = (z_large > 0).astype(np.float32)
-        albedo = self._linear[colour]
+        albedo = np.asarray(cv2.LUT(np.ascontiguousarray(colour), self._linear), np.float32)
         if self._large != size:
             cover = np.asarray(cv2.resize(cover, size, interpolation=cv2.INTER_AREA), np.float32)
             albedo = np.asarray(cv2.resize(albedo, size, interpolation=cv2.INTER_AREA), np.float32)

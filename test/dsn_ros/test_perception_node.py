@@ -1,0 +1,301 @@
+"""The node with real ROS: in a process of its own, spoken to over topics and services."""
+
+import os
+import signal
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not sourced: rclpy does not import')
+pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
+
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2  # noqa: E402
+from vision_msgs.msg import LabelInfo  # noqa: E402
+
+from dsn_ros.camera import Camera  # noqa: E402
+from dsn_ros.cloud import CLOUD_DTYPE  # noqa: E402
+from dsn_ros.engines import load_engine  # noqa: E402
+from dsn_ros.messages import image_view, stamp_ns  # noqa: E402
+from dsn_ros.pipeline import Frame, Pipeline  # noqa: E402
+from test.support.bag_factory import picture  # noqa: E402
+from test.support.perception_process import (  # noqa: E402
+    ACTIVATE,
+    CLEANUP,
+    CONFIGURE,
+    DEACTIVATE,
+    PerceptionProcess,
+    Robot,
+    stamps,
+)
+
+HEIGHT, WIDTH = 128, 192
+CAMERA = Camera.pinhole(WIDTH, HEIGHT, 160.0, 160.0, 95.5, 63.5)
+START = 1_700_000_000_123_456_789
+PERIOD = 100_000_000
+FAST = {'diagnostics_period': 0.2, 'engine': 'onnxruntime', 'threads': 1}
+NEWER = 'dropped: newer frame came'
+
+
+@pytest.fixture(scope='module', autouse=True)
+def own_domain():
+    """Keep the tests apart from whatever else speaks ROS on this machine and network."""
+    os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+    only_here = (
+        {'ROS_LOCALHOST_ONLY': '1'}
+        if os.environ.get('ROS_DISTRO') == 'humble'
+        else {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    )
+    os.environ.update(only_here)
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def robot():
+    robot = Robot()
+    yield robot
+    robot.close()
+
+
+@pytest.fixture(scope='module')
+def perception(tiny_model, tmp_path_factory, own_domain):
+    """One active node for all the tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp('node')
+    with PerceptionProcess(folder, model=tiny_model, **FAST) as process:
+        starter = Robot()
+        assert starter.transition(CONFIGURE), process.said
+        assert starter.transition(ACTIVATE), process.said
+        starter.close()
+        yield process
+        assert process.stop() == 0, process.said
+        assert 'Traceback' not in process.said
+
+
+@pytest.fixture(scope='module')
+def pipeline(tiny_model):
+    return Pipeline(load_engine(tiny_model, 'onnxruntime', threads=1))
+
+
+def image(robot, stamp, encoding='rgb8', seed=0):
+    array = picture(HEIGHT, WIDTH, seed)
+    array = array[..., ::-1] if encoding == 'bgr8' else array
+    return robot.messages.image(np.ascontiguousarray(array), encoding, robot.header(stamp))
+
+
+def give_camera_info(robot):
+    publisher = robot.publisher(CameraInfo, '/camera_info')
+    publisher.publish(robot.messages.camera_info(CAMERA.to_info(), robot.header(START)))
+    robot.spin(0.3)
+
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8'])
+def test_each_frame_gives_one_set_of_outputs_with_its_stamp_and_frame(
+    robot, perception, pipeline, encoding
+):
+    types = {
+        '/depth/image': Image,
+        '/depth/camera_info': CameraInfo,
+        '/labels/image': Image,
+        '/labels/confidence': Image,
+        '/points': PointCloud2,
+        '/overlay/image': Image,
+    }
+    heard = {topic: robot.listen(kind, topic) for topic, kind in types.items()}
+    camera = robot.publisher(Image, '/image')
+    give_camera_info(robot)
+    sent = [START + i * PERIOD for i in range(4)]
+    for i, stamp in enumerate(sent):
+        camera.publish(image(robot, stamp, encoding, seed=i))
+        robot.wait(lambda n=i + 1: all(len(each) == n for each in heard.values()), f'set {i}')
+    for topic, messages in heard.items():
+        assert stamps(messages) == sent, topic
+        assert {m.header.frame_id for m in messages} == {'camera_optical_frame'}, topic
+        assert {(m.height, m.width) for m in messages} == {(64, 96)}, topic
+    encodings = {topic: heard[topic][0].encoding for topic in types if types[topic] is Image}
+    assert encodings == {
+        '/depth/image': '32FC1',
+        '/labels/image': 'mono8',
+        '/labels/confidence': 'mono8',
+        '/overlay/image': 'rgb8',
+    }
+    for i in range(len(sent)):
+        seen = pipeline.process(Frame(picture(HEIGHT, WIDTH, i), camera=CAMERA))
+        assert seen.scale.metric
+        np.testing.assert_array_equal(image_view(heard['/depth/image'][i]), seen.depth)
+        np.testing.assert_array_equal(image_view(heard['/labels/image'][i]), seen.labels)
+        np.testing.assert_array_equal(image_view(heard['/labels/confidence'][i]), seen.confidence)
+    assert heard['/depth/camera_info'][0].k[0] == pytest.approx(80.0)
+    cloud = heard['/points'][0]
+    assert cloud.row_step == cloud.width * cloud.point_step
+    points = np.frombuffer(cloud.data, CLOUD_DTYPE).reshape(64, 96)
+    depth = image_view(heard['/depth/image'][0])
+    np.testing.assert_array_equal(np.isfinite(depth), np.isfinite(points['z']))
+    np.testing.assert_array_equal(points['label'], image_view(heard['/labels/image'][0]))
+
+
+def test_label_info_reaches_whoever_comes_late(robot, perception, pipeline):
+    heard = robot.listen(LabelInfo, '/labels/label_info', latched=True)
+    robot.wait(lambda: heard, 'LabelInfo')
+    classes = {each.class_id: each.class_name for each in heard[0].class_map}
+    names = pipeline.engine.metadata.class_names
+    assert [classes[i] for i in range(len(names))] == list(names)
+    assert classes[255] == 'unlabelled'
+
+
+def test_an_unknown_encoding_is_counted_and_told_and_the_next_frame_is_seen(robot, perception):
+    heard = robot.listen(Image, '/depth/image')
+    camera = robot.publisher(Image, '/image')
+    bad = image(robot, START)
+    bad.encoding = 'rgb99'
+    camera.publish(bad)
+    _, _, values = robot.diagnosis(lambda _l, m, _v: 'rgb99' in m, 'that names rgb99')
+    assert values['dropped: unreadable rgb99'] == '1'
+    camera.publish(image(robot, START + 1))
+    robot.wait(lambda: heard, 'depth')
+    assert stamps(heard) == [START + 1]
+
+
+def test_of_many_frames_at_once_the_newest_is_seen_and_the_others_are_counted(robot, perception):
+    heard = robot.listen(Image, '/depth/image')
+    camera = robot.publisher(Image, '/image')
+    before = int(robot.diagnosis(lambda *_: True)[2].get(NEWER, 0))
+    last = START + 39 * PERIOD
+    for stamp in range(START, last + 1, PERIOD):
+        camera.publish(image(robot, stamp))
+    robot.wait(lambda: heard and stamp_ns(heard[-1].header) == last, 'the newest frame')
+    assert len(heard) < 40
+    assert stamps(heard) == sorted(stamps(heard))
+    robot.diagnosis(lambda _l, _m, v: int(v.get(NEWER, 0)) > before, 'that counts drops')
+
+
+def test_nothing_is_computed_while_nobody_listens(robot, perception):
+    camera = robot.publisher(Image, '/image')
+    _, _, before = robot.diagnosis(lambda _l, _m, v: v['state'] == 'active')
+    camera.publish(image(robot, START))
+    key = 'frames nobody listened for'
+    _, _, after = robot.diagnosis(lambda _l, _m, v: int(v[key]) > int(before[key]), 'idle')
+    assert after['frames out'] == before['frames out']
+
+
+def test_live_parameters_take_effect_and_the_others_are_refused(robot, perception):
+    heard = robot.listen(Image, '/depth/image')
+    camera = robot.publisher(Image, '/image')
+    assert robot.set_parameter('output_size', 'camera') == ''
+    camera.publish(image(robot, START))
+    robot.wait(lambda: heard, 'depth')
+    assert (heard[-1].height, heard[-1].width) == (HEIGHT, WIDTH)
+    assert robot.set_parameter('output_size', 'model') == ''
+    assert 'min_confidence' in robot.set_parameter('min_confidence', 2.0)
+    refusal = robot.set_parameter('engine', 'torch')
+    assert 'engine' in refusal
+    assert 'clean up' in refusal
+    assert 'choose from model, camera' in robot.set_parameter('output_size', 'huge')
+
+
+def test_without_camera_info_there_is_depth_and_it_is_called_relative(robot, tiny_model, tmp_path):
+    name = '/front/perception'
+    arguments = ('-r', '__ns:=/front', '-r', 'image:=/camera/image_raw')
+    with PerceptionProcess(tmp_path, *arguments, model=tiny_model, **FAST) as process:
+        assert robot.transition(CONFIGURE, name), process.said
+        assert robot.transition(ACTIVATE, name)
+        heard = robot.listen(Image, '/front/depth/image')
+        points = robot.listen(PointCloud2, '/front/points')
+        camera = robot.publisher(Image, '/camera/image_raw')
+        camera.publish(image(robot, START))
+        robot.wait(lambda: heard, 'depth')
+        level, message, values = robot.diagnosis(lambda _l, m, _v: 'relative' in m)
+        assert level == 1
+        assert 'no points' in message
+        assert '/front/camera_info' in values['camera_info']
+        assert not points
+        assert process.stop(signal.SIGTERM) == 0, process.said
+
+
+def test_a_bad_model_or_parameter_fails_to_configure_and_can_be_mended(
+    robot, tiny_model, tmp_path
+):
+    missing = tmp_path / 'missing.onnx'
+    with PerceptionProcess(
+        tmp_path, model=missing, min_confidence=7, image_transport='raw', **FAST
+    ) as process:
+        assert not robot.transition(CONFIGURE)
+        assert robot.state() == 'unconfigured'
+        assert 'min_confidence is 7' in process.said
+        assert robot.set_parameter('min_confidence', 0.5) == ''
+        assert not robot.transition(CONFIGURE)
+        assert str(missing) in process.said
+        level, message, _ = robot.diagnosis(lambda _l, m, _v: 'missing.onnx' in m)
+        assert level == 2
+        assert message.startswith('not configured')
+        assert 'Traceback' not in process.said
+        assert robot.set_parameter('model', str(tiny_model)) == ''
+        assert robot.transition(CONFIGURE), process.said
+        assert process.stop(times=2, pause=0.05) == 0, process.said
+
+
+def test_compressed_images_of_a_remapped_camera_and_a_damaged_one(robot, tiny_model, tmp_path):
+    arguments = ('-r', 'image:=/cam/image_raw')
+    with PerceptionProcess(
+        tmp_path, *arguments, model=tiny_model, image_transport='compressed', **FAST
+    ) as process:
+        assert robot.transition(CONFIGURE), process.said
+        assert robot.transition(ACTIVATE)
+        heard = robot.listen(Image, '/labels/image')
+        camera = robot.publisher(CompressedImage, '/cam/image_raw/compressed')
+        jpeg = cv2.imencode('.jpg', picture(HEIGHT, WIDTH)[..., ::-1])[1].tobytes()
+        for stamp, data in ((START, jpeg[:90]), (START + 1, jpeg)):
+            header = robot.header(stamp)
+            camera.publish(robot.messages.compressed_image(data, 'jpeg', header))
+            robot.spin(0.5)
+        robot.wait(lambda: heard, 'labels')
+        assert stamps(heard) == [START + 1]
+        robot.diagnosis(lambda _l, _m, v: v.get('dropped: unreadable jpeg') == '1')
+
+
+def test_old_frames_are_dropped_until_the_clock_jumps_back(robot, tiny_model, tmp_path):
+    with PerceptionProcess(
+        tmp_path, model=tiny_model, use_sim_time=True, max_age=1, **FAST
+    ) as process:
+        assert robot.transition(CONFIGURE), process.said
+        assert robot.transition(ACTIVATE)
+        heard = robot.listen(Image, '/labels/image')
+        camera = robot.publisher(Image, '/image')
+        clock = robot.publisher(Clock, '/clock')
+
+        def now(stamp):
+            clock.publish(Clock(clock=robot.header(stamp).stamp))
+            robot.spin(0.3)
+
+        now(START + 100 * 10**9)
+        camera.publish(image(robot, START))
+        robot.diagnosis(lambda _l, m, v: v.get('dropped: too old') == '1' and 'max_age' in m)
+        assert not heard
+        now(START)  # the bag starts anew
+        camera.publish(image(robot, START))
+        robot.wait(lambda: heard, 'labels')
+        assert stamps(heard) == [START]
+
+
+def test_many_turns_of_the_lifecycle_leave_nothing_behind(robot, tiny_model, tmp_path):
+    with PerceptionProcess(tmp_path, model=tiny_model, **FAST) as process:
+        threads = []
+        for _ in range(4):
+            assert robot.transition(CONFIGURE), process.said
+            assert robot.transition(ACTIVATE), process.said
+            assert robot.transition(DEACTIVATE)
+            assert robot.transition(CLEANUP)
+            threads.append(process.threads())
+        assert threads[-1] == threads[1], threads
+        robot.spin(0.5)
+        topics = {name for name, _ in robot.node.get_topic_names_and_types()}
+        assert not topics & {'/depth/image', '/image', '/labels/label_info'}
+        assert robot.transition(CONFIGURE)
+        assert robot.transition(ACTIVATE)
+        start = time.monotonic()
+        assert process.stop(times=2, pause=0.02) == 0, process.said
+        assert time.monotonic() - start < 10
+        assert 'Traceback' not in process.said
