@@ -50,7 +50,7 @@ setup(
         'rich',
         'rosbags>=0.11',
         'rosbags-image',
-        'typer',
+        'typer>=0.19',
     ],
     extras_require={
         # colcon runs pytest only where `test` asks for it.

@@ -57,7 +57,8 @@ def golden_frame(height: int, width: int) -> NDArray[np.uint8]:
     image[car] = (140, 30, 36)
     # A multiplicative hash of the coordinates; the modulus keeps it within int64 everywhere.
     noise = ((u * 73856093) ^ (v * 19349663)) % 8191 % 29 - 14
-    return np.clip(image + noise[..., None], 0, 255).astype(np.uint8)
+    drawn: NDArray[np.uint8] = np.clip(image + noise[..., None], 0, 255).astype(np.uint8)
+    return drawn
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from zlib import crc32
 
 import apsw
-from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
+from lz4.frame import LZ4FrameDecompressor
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -132,7 +132,7 @@ def _rays(camera: Camera) -> NDArray[np.float32]:
         else:
             # More rounds than OpenCV's five: the corners of a wide lens need them.
             criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
-            rays = cv2.undistortPointsIter(pixels, k, d, None, None, criteria)
+            rays = cv2.undistortPointsIter(pixels, k, d, np.eye(3), np.eye(3), criteria)
             points = cv2.convertPointsToHomogeneous(rays)
             again, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), k, d)
         rays = np.where(np.abs(again - pixels) < _RAY_ERROR, rays, np.nan)

@@ -40,15 +40,18 @@ app = typer.Typer(
 _out = Console()
 _err = Console(stderr=True)
 
-EngineName = Literal['auto', 'openvino', 'onnxruntime', 'torch', 'tensorrt']
-
 ModelOption = Annotated[
     Path | None, typer.Option('--model', help='Deploy graph (.onnx); default: the shipped one.')
 ]
-EngineOption = Annotated[EngineName, typer.Option('--engine', help='What computes.')]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        help='auto, openvino, onnxruntime, torch or tensorrt; :cpu or :cuda behind it names the '
+        'device.'
+    ),
+]
 PrecisionOption = Annotated[
-    Literal['auto', 'fp32', 'bf16', 'fp16'],
-    typer.Option('--precision', help='What the engine computes in.'),
+    str, typer.Option(help='What the engine computes in: auto, fp32, bf16, fp16 or int8.')
 ]
 OutOption = Annotated[Path, typer.Option('--out', '-o', help='Folder for the results.')]
 MinConfidenceOption = Annotated[
@@ -312,8 +315,8 @@ def simulate(
     towns: Annotated[int, typer.Option(min=1, help='How many towns (one street each).')] = 4,
     first_seed: Annotated[int, typer.Option(min=0, help='Seed of the first town.')] = 0,
     condition: Annotated[
-        list[Literal['day', 'dusk', 'night']] | None,
-        typer.Option(help='Give it again for more; default: all three.'),
+        list[str] | None,
+        typer.Option(help='day, dusk or night; again for more. Default: all three.'),
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help='Frames of every drive.')] = 50,
     fps: Annotated[float, typer.Option(min=0.1, help='Frames a second.')] = 10.0,

@@ -97,7 +97,7 @@ class Comparison:
                 row.median_scaled.append(errors[1])
         if labels is not None:
             size = (labels.shape[1], labels.shape[0])
-            seen = pair.perception.labels
+            seen: NDArray[Any] = pair.perception.labels
             if seen.shape != labels.shape:
                 seen = cv2.resize(seen, size, interpolation=cv2.INTER_NEAREST_EXACT)
             for row in (self._rows[name] for name in names):

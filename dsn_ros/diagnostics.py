@@ -30,6 +30,7 @@ NEWER = 'newer frame came'
 TOO_OLD = 'too old'
 MAX_REASONS = 20  # a driver gone mad must not fill the message with ever new reasons
 WINDOW = 200  # frames over which latencies are told
+SILENT = 2.0  # seconds without a frame that are worth a warning
 
 
 class Level(IntEnum):
@@ -49,7 +50,7 @@ class Report:
     unwatched: int
     dropped: Mapping[str, int]
     seconds: float
-    recent_in: int
+    silent_s: float  # since the last frame came in
     recent_out: int
     recent_dropped: Mapping[str, int]
     latency_ms: Mapping[str, tuple[float, float]]  # stage: (median, 95th percentile)
@@ -71,12 +72,14 @@ class Statistics:
         self._scale: Scale | None = None
         self._calibrated = False
         self._last_error = ''
-        self._before = (time.monotonic(), 0, 0, Counter[str]())
+        self._before = (time.monotonic(), 0, Counter[str]())
+        self._last_in = -SILENT
 
     def received(self) -> None:
         """Count a frame that came in."""
         with self._lock:
             self._in += 1
+            self._last_in = time.monotonic()
 
     def unwatched(self) -> None:
         """Count a frame that was not looked at because nobody listens to any output."""
@@ -115,15 +118,15 @@ class Statistics:
         """Return the counts, and begin a new period."""
         with self._lock:
             now = time.monotonic()
-            since, frames_in, frames_out, dropped = self._before
-            self._before = (now, self._in, self._out, self._dropped.copy())
+            since, frames_out, dropped = self._before
+            self._before = (now, self._out, self._dropped.copy())
             return Report(
                 frames_in=self._in,
                 frames_out=self._out,
                 unwatched=self._unwatched,
                 dropped=dict(self._dropped),
                 seconds=now - since,
-                recent_in=self._in - frames_in,
+                silent_s=now - self._last_in,
                 recent_out=self._out - frames_out,
                 recent_dropped=dict(self._dropped - dropped),
                 latency_ms={stage: _median_and_p95(v) for stage, v in self._latency.items()},
@@ -231,7 +234,7 @@ def _findings(facts: NodeFacts, report: Report) -> list[tuple[Level, str]]:
                 'every frame is older than max_age: raise it, or set use_sim_time for a bag',
             )
         )
-    if not report.recent_in:
+    if report.silent_s >= SILENT:
         findings.append(
             (
                 Level.WARN,

@@ -140,7 +140,7 @@ def infer(
                     last = pipeline.process(Frame(picture, stamp))
                     _write(folder / name, last)
                     latencies.add(last.latency_ms)
-                    report.add(last, source.name if source.video else None, last.latency_ms)
+                    report.add(last, source.name, last.latency_ms)
                 if progress is not None:
                     progress(frames_in, max(total, frames_in))
         if last is None:

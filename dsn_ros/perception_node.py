@@ -61,7 +61,7 @@ class Configured:
     compressed: bool
 
 
-class PerceptionNode(LifecycleNode):
+class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
     """The node; its parameters are the table in ``dsn_ros.parameters``."""
 
     def __init__(self, **options: Any) -> None:
@@ -339,7 +339,15 @@ def main(args: Sequence[str] | None = None) -> int:
         node = PerceptionNode()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        while context.ok():
+            try:
+                executor.spin()
+            except RuntimeError as error:
+                # Up to Jazzy, rclpy lets a request for a transition that the state does not have
+                # end the process.
+                if 'transition' not in str(error):
+                    raise
+                node.get_logger().error(str(error))
     except ExternalShutdownException:
         pass
     except Exception:

@@ -5,7 +5,7 @@ No ROS, no bag, no torch: pictures and calibrations as plain arrays and numbers.
 
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -182,6 +182,6 @@ def _resize_picture(image: NDArray[np.uint8], height: int, width: int) -> NDArra
     return cv2.resize(image, (width, height), interpolation=how).astype(np.uint8, copy=False)
 
 
-def _resize_map(each: NDArray[np.generic], height: int, width: int) -> NDArray[np.generic]:
+def _resize_map(each: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     # Nearest: between an obstacle and what is behind it there is nothing at half the distance.
     return cv2.resize(each, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)

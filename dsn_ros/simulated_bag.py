@@ -11,6 +11,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 
 from dsn_core.simulation import SimulatedDrive, SimulatedFrame, SimulationOptions
+from dsn_core.simulation.lidar import ABOVE_CAMERA
 from dsn_ros.camera import Camera
 from dsn_ros.message_builders import BagMessages
 from dsn_ros.output import staged
@@ -20,7 +21,6 @@ __all__ = ['write_simulated_bag']
 START_NS = 1_767_268_800 * 10**9  # noon of 1 January 2026, UTC
 GAP_NS = 10**9  # between two drives
 OPTICAL, BASE, LIDAR, ODOM = 'camera_optical', 'base_footprint', 'lidar', 'odom'
-LIDAR_ABOVE_CAMERA = 0.3  # metres
 
 # Level optical axes (x right, y down, z forward) → REP 103 body axes (x forward, y left, z up).
 _OPTICAL_TO_BODY = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -48,8 +48,9 @@ def write_simulated_bag(
     total = frames * len(conditions)
     with staged(out.parent) as beside:
         folder = beside / out.name
-        with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        with writer:
             bag = _BagWriter(writer, jpeg_quality)
             start = START_NS
             for n, condition in enumerate(conditions):
@@ -77,7 +78,7 @@ class _BagWriter:
         """Say what light there is and where the sensors are mounted."""
         self._put('/ground_truth/condition', self._build.string(drive.condition), stamp_ns)
         above = (0.0, 0.0, drive.camera_height)
-        on_top = (0.0, 0.0, drive.camera_height + LIDAR_ABOVE_CAMERA)
+        on_top = (0.0, 0.0, drive.camera_height + ABOVE_CAMERA)
         mount = _quaternion(_OPTICAL_TO_BODY @ drive.mounting)
         transforms = [
             (stamp_ns, BASE, OPTICAL, above, mount),
@@ -97,7 +98,7 @@ class _BagWriter:
         camera_to_base = _OPTICAL_TO_BODY @ drive.mounting
         turn = frame.camera_to_world[:3, :3] @ camera_to_base.T
         position = frame.camera_to_world[:3, 3] - turn @ (0.0, 0.0, drive.camera_height)
-        pose = (stamp_ns, ODOM, BASE, position, _quaternion(turn))
+        pose = (stamp_ns, ODOM, BASE, position.tolist(), _quaternion(turn))
         self._put('/tf', build.tf_message([pose]), stamp_ns)
         ok, jpeg = cv2.imencode('.jpg', cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), self._jpeg)
         assert ok, 'an 8-bit picture can always be encoded'
@@ -109,7 +110,7 @@ class _BagWriter:
         labels = build.image(frame.labels, 'mono8', header)
         self._put('/ground_truth/labels/image', labels, stamp_ns)
         points = drive.lidar(frame) @ camera_to_base.T.astype(np.float32)
-        points[:, 2] -= np.float32(LIDAR_ABOVE_CAMERA)
+        points[:, 2] -= np.float32(ABOVE_CAMERA)
         cloud = np.empty((1, len(points)), dtype=_POINT)
         for i, axis in enumerate('xyz'):
             cloud[axis][0] = points[:, i]

@@ -8,6 +8,8 @@ from dsn_core.labels import CITYSCAPES, LabelSet
 
 __all__ = ['colourise_depth', 'overlay']
 
+_FARTHEST = 0.08  # of the colour map: what is far stays brighter than sky
+
 
 def colourise_depth(
     depth: NDArray[np.float32], near: float = 2.0, far: float = 80.0
@@ -20,7 +22,7 @@ def colourise_depth(
     with np.errstate(invalid='ignore', divide='ignore'):
         position = 1 - np.log(depth / near) / np.log(far / near)
     known = np.isfinite(depth)
-    level = np.where(known, np.clip(position, 0.0, 1.0) * 255, 0).astype(np.uint8)
+    level = np.where(known, np.clip(position, _FARTHEST, 1.0) * 255, 0).astype(np.uint8)
     painted = cv2.applyColorMap(level, cv2.COLORMAP_MAGMA)[..., ::-1]
     painted = np.where((depth == np.inf)[..., None], np.uint8(0), painted)
     painted = np.where(np.isnan(depth)[..., None], np.uint8(90), painted)

@@ -4,6 +4,8 @@ Geometry and light are drawn from the generator that is handed in, so that the s
 same sample.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +71,7 @@ def worse_camera(
     """
     if strength <= 0:
         return image
-    x = image.astype(np.float32) / 255
+    x: NDArray[Any] = image.astype(np.float32) / 255
     if rng.random() < 0.5:  # exposure and tone
         x = x ** np.float32(np.exp(rng.normal(0, 0.35) * strength))
         x *= np.float32(np.exp(rng.normal(0, 0.25) * strength))
@@ -88,10 +90,12 @@ def worse_camera(
         x = cv2.GaussianBlur(x, (0, 0), 0.3 + 1.2 * strength * rng.random())
     if rng.random() < 0.5:  # noise
         x = x + rng.normal(0, 0.04 * strength * rng.random(), x.shape).astype(np.float32)
-    result = (np.clip(x, 0, 1) * 255).astype(np.uint8)
+    result: NDArray[np.uint8] = (np.clip(x, 0, 1) * 255).astype(np.uint8)
     if rng.random() < 0.3:  # compression
         quality = int(90 - 60 * strength * rng.random())
         ok, data = cv2.imencode('.jpg', result, [cv2.IMWRITE_JPEG_QUALITY, quality])
         if ok:
-            result = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
+            decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            assert decoded is not None, 'what was just encoded can be decoded'
+            result = decoded.astype(np.uint8, copy=False)
     return result

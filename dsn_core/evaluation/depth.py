@@ -1,6 +1,6 @@
 """Depth errors as the field reports them (Eigen et al. 2014; the paper's Tables 1, 2 and 5)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -39,7 +39,7 @@ def depth_errors(
     Raises ValueError where no pixel is left to compare.
     """
     truth = np.asarray(ground_truth, dtype=np.float64)
-    guess = np.asarray(prediction, dtype=np.float64)
+    guess: NDArray[Any] = np.asarray(prediction, dtype=np.float64)
     if truth.ndim != 2 or guess.ndim != 2:
         raise ValueError(f'depth maps must be (H, W), got {truth.shape} and {guess.shape}')
     if guess.shape != truth.shape:

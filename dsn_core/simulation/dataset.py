@@ -19,7 +19,8 @@ from dsn_core.simulation.stage import load_mujoco
 __all__ = ['FORMAT_VERSION', 'drive_name', 'simulate', 'split_of']
 
 FORMAT_VERSION = 1
-Progress = Callable[[Path, int, int], None]
+Progress = Callable[[int, int], None]
+"""Called with (drives done, drives in all)."""
 
 
 def split_of(seed: int) -> str:
@@ -45,8 +46,7 @@ def simulate(
     """Write one folder per seed and condition below ``out``; returns them all, in order.
 
     A folder appears when it is whole; those that are there already are left as they are, so an
-    interrupted run goes on where it was. ``progress``: called with the folder, the number done
-    and the number in all.
+    interrupted run goes on where it was.
     """
     load_mujoco()  # say that it is missing before any work
     if frames < 1:
@@ -66,20 +66,17 @@ def simulate(
     ]
     done = len(jobs) - len(missing)
 
-    def tell(folder: Path) -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(folder, done, len(jobs))
+    def count(written: Iterable[Path]) -> None:
+        for number, _ in enumerate(written, done + 1):
+            if progress is not None:
+                progress(number, len(jobs))
 
     if workers <= 1:
-        for job in missing:
-            tell(_write(job))
+        count(map(_write, missing))
     elif missing:
         context = multiprocessing.get_context('spawn')  # OpenGL contexts don't survive a fork
         with context.Pool(min(workers, len(missing)), initializer=_worker) as pool:
-            for folder in pool.imap_unordered(_write, missing):
-                tell(folder)
+            count(pool.imap_unordered(_write, missing))
     return folders
 
 

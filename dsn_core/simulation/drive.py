@@ -70,7 +70,8 @@ class SimulatedDrive:
     def _rng(self, *salt: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([self.seed, *salt]))
 
-    def _level(self) -> NDArray[np.float64]:
+    @property
+    def mounting(self) -> NDArray[np.float64]:
         """Rotation (3, 3): the camera's optical axes → the car's level optical axes."""
         cp, sp, cr, sr = (
             np.cos(self.pitch),
@@ -93,7 +94,7 @@ class SimulatedDrive:
         ahead = np.array([np.cos(yaw) * np.cos(slope), np.sin(yaw) * np.cos(slope), np.sin(slope)])
         right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
         car = np.stack([right, np.cross(ahead, right), ahead], axis=1)
-        out[:3, :3] = car @ self._level()
+        out[:3, :3] = car @ self.mounting
         out[:3, 3] = path.at(s, t, 0.0) - car[:, 1] * self.camera_height
         return out
 
@@ -153,7 +154,7 @@ class SimulatedDrive:
                     town.stage,
                     self.intrinsics,
                     pose,
-                    self._level(),
+                    self.mounting,
                     weather,
                     lights,
                     feet,
@@ -230,7 +231,7 @@ class SimulatedDrive:
             self._town.stage.model,
             self._renderer.data,
             frame.camera_to_world,
-            self._level(),
+            self.mounting,
             pattern,
             noise,
         )

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from dsn_core.errors import UserError
+
 __all__ = ['CONDITIONS', 'SimulationError', 'SimulationOptions']
 
 CONDITIONS = ('day', 'dusk', 'night')
 
 
-class SimulationError(ValueError):
+class SimulationError(UserError):
     """The simulation cannot run as asked; the message names the remedy."""
 
 

@@ -63,12 +63,12 @@ class Renderer:
         try:
             self._gl = mj.GLContext(*self._large)
             self._gl.make_current()
+            self._context = mj.MjrContext(self._model, mj.mjtFontScale.mjFONTSCALE_100)
         except Exception as error:  # whatever EGL, OSMesa or GLFW raise
             raise SimulationError(
                 f'cannot open an OpenGL context ({error}): without a display set MUJOCO_GL=egl '
                 'and install libegl1 and libgl1-mesa-dri'
             ) from error
-        self._context = mj.MjrContext(self._model, mj.mjtFontScale.mjFONTSCALE_100)
         mj.mjr_setBuffer(mj.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._context.readDepthMap = mj.mjtDepthMap.mjDEPTH_ZEROFAR
         self._scene = mj.MjvScene(self._model, int(self._model.ngeom) + 64)

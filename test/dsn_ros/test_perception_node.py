@@ -1,6 +1,5 @@
 """The node with real ROS: in a process of its own, spoken to over topics and services."""
 
-import os
 import signal
 import time
 
@@ -11,17 +10,12 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not sourced: rclpy does not import')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
-from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2  # noqa: E402
-from vision_msgs.msg import LabelInfo  # noqa: E402
-
-from dsn_ros.camera import Camera  # noqa: E402
-from dsn_ros.cloud import CLOUD_DTYPE  # noqa: E402
-from dsn_ros.engines import load_engine  # noqa: E402
-from dsn_ros.messages import image_view, stamp_ns  # noqa: E402
-from dsn_ros.pipeline import Frame, Pipeline  # noqa: E402
-from test.support.bag_factory import picture  # noqa: E402
-from test.support.perception_process import (  # noqa: E402
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from support.bag_factory import picture
+from support.perception_process import (
     ACTIVATE,
     CLEANUP,
     CONFIGURE,
@@ -30,6 +24,13 @@ from test.support.perception_process import (  # noqa: E402
     Robot,
     stamps,
 )
+from vision_msgs.msg import LabelInfo
+
+from dsn_ros.camera import Camera
+from dsn_ros.cloud import CLOUD_DTYPE
+from dsn_ros.engines import load_engine
+from dsn_ros.messages import image_view, stamp_ns
+from dsn_ros.pipeline import Frame, Pipeline
 
 HEIGHT, WIDTH = 128, 192
 CAMERA = Camera.pinhole(WIDTH, HEIGHT, 160.0, 160.0, 95.5, 63.5)
@@ -39,40 +40,43 @@ FAST = {'diagnostics_period': 0.2, 'engine': 'onnxruntime', 'threads': 1}
 NEWER = 'dropped: newer frame came'
 
 
-@pytest.fixture(scope='module', autouse=True)
-def own_domain():
-    """Keep the tests apart from whatever else speaks ROS on this machine and network."""
-    os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
-    only_here = (
-        {'ROS_LOCALHOST_ONLY': '1'}
-        if os.environ.get('ROS_DISTRO') == 'humble'
-        else {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
-    )
-    os.environ.update(only_here)
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
-
-
 @pytest.fixture
-def robot():
-    robot = Robot()
-    yield robot
-    robot.close()
+def start(tmp_path):
+    """Start nodes of the test's own; each comes with a robot beside it."""
+    made = []
+
+    def start(*arguments, **parameters):
+        process = PerceptionProcess(tmp_path, *arguments, **{**FAST, **parameters})
+        made.append(process)
+        made.append(Robot(process.domain))
+        return made[-2:]
+
+    yield start
+    for each in reversed(made):
+        each.close()
 
 
 @pytest.fixture(scope='module')
-def perception(tiny_model, tmp_path_factory, own_domain):
+def perception(tiny_model, tmp_path_factory):
     """One active node for all the tests that leave it as it was."""
-    folder = tmp_path_factory.mktemp('node')
-    with PerceptionProcess(folder, model=tiny_model, **FAST) as process:
-        starter = Robot()
+    process = PerceptionProcess(tmp_path_factory.mktemp('node'), model=tiny_model, **FAST)
+    starter = Robot(process.domain)
+    try:
         assert starter.transition(CONFIGURE), process.said
         assert starter.transition(ACTIVATE), process.said
-        starter.close()
         yield process
         assert process.stop() == 0, process.said
         assert 'Traceback' not in process.said
+    finally:
+        starter.close()
+        process.close()
+
+
+@pytest.fixture
+def robot(perception):
+    robot = Robot(perception.domain)
+    yield robot
+    robot.close()
 
 
 @pytest.fixture(scope='module')
@@ -107,6 +111,7 @@ def test_each_frame_gives_one_set_of_outputs_with_its_stamp_and_frame(
     heard = {topic: robot.listen(kind, topic) for topic, kind in types.items()}
     camera = robot.publisher(Image, '/image')
     give_camera_info(robot)
+    robot.warm_up(camera, image(robot, 0), *heard.values())
     sent = [START + i * PERIOD for i in range(4)]
     for i, stamp in enumerate(sent):
         camera.publish(image(robot, stamp, encoding, seed=i))
@@ -149,6 +154,7 @@ def test_label_info_reaches_whoever_comes_late(robot, perception, pipeline):
 def test_an_unknown_encoding_is_counted_and_told_and_the_next_frame_is_seen(robot, perception):
     heard = robot.listen(Image, '/depth/image')
     camera = robot.publisher(Image, '/image')
+    robot.warm_up(camera, image(robot, 0), heard)
     bad = image(robot, START)
     bad.encoding = 'rgb99'
     camera.publish(bad)
@@ -162,6 +168,7 @@ def test_an_unknown_encoding_is_counted_and_told_and_the_next_frame_is_seen(robo
 def test_of_many_frames_at_once_the_newest_is_seen_and_the_others_are_counted(robot, perception):
     heard = robot.listen(Image, '/depth/image')
     camera = robot.publisher(Image, '/image')
+    robot.warm_up(camera, image(robot, 0), heard)
     before = int(robot.diagnosis(lambda *_: True)[2].get(NEWER, 0))
     last = START + 39 * PERIOD
     for stamp in range(START, last + 1, PERIOD):
@@ -175,7 +182,9 @@ def test_of_many_frames_at_once_the_newest_is_seen_and_the_others_are_counted(ro
 def test_nothing_is_computed_while_nobody_listens(robot, perception):
     camera = robot.publisher(Image, '/image')
     _, _, before = robot.diagnosis(lambda _l, _m, v: v['state'] == 'active')
-    camera.publish(image(robot, START))
+    for _ in range(5):
+        camera.publish(image(robot, START))
+        robot.spin(0.1)
     key = 'frames nobody listened for'
     _, _, after = robot.diagnosis(lambda _l, _m, v: int(v[key]) > int(before[key]), 'idle')
     assert after['frames out'] == before['frames out']
@@ -184,6 +193,7 @@ def test_nothing_is_computed_while_nobody_listens(robot, perception):
 def test_live_parameters_take_effect_and_the_others_are_refused(robot, perception):
     heard = robot.listen(Image, '/depth/image')
     camera = robot.publisher(Image, '/image')
+    robot.warm_up(camera, image(robot, 0), heard)
     assert robot.set_parameter('output_size', 'camera') == ''
     camera.publish(image(robot, START))
     robot.wait(lambda: heard, 'depth')
@@ -196,106 +206,134 @@ def test_live_parameters_take_effect_and_the_others_are_refused(robot, perceptio
     assert 'choose from model, camera' in robot.set_parameter('output_size', 'huge')
 
 
-def test_without_camera_info_there_is_depth_and_it_is_called_relative(robot, tiny_model, tmp_path):
+def test_a_transition_that_the_state_does_not_have_ends_nothing(robot, perception):
+    client = robot.node.create_client(ChangeState, '/perception/change_state')
+    robot.wait(client.service_is_ready)
+    # Up to Jazzy rclpy leaves it without an answer.
+    client.call_async(ChangeState.Request(transition=Transition(id=CONFIGURE)))
+    robot.spin(0.5)
+    robot.node.destroy_client(client)
+    assert robot.state() == 'active'
+
+
+def test_the_status_tells_how_the_frame_was_seen(robot, perception):
+    messages = pytest.importorskip('dsn_msgs.msg', reason='dsn_msgs is not built and sourced')
+    heard = robot.listen(messages.PerceptionStatus, '/status')
+    camera = robot.publisher(Image, '/image')
+    give_camera_info(robot)
+    robot.warm_up(camera, image(robot, 0), heard)
+    camera.publish(image(robot, START))
+    robot.wait(lambda: heard, 'the status')
+    status = heard[0]
+    assert stamps(heard) == [START]
+    assert (status.engine, status.model, status.camera_info) == ('onnxruntime', 'tiny', 'used')
+    assert status.metric
+    assert status.calibrated
+    assert status.frames_in >= status.frames_out >= 1
+    latency = dict(zip(status.stages, status.latency_ms, strict=True))
+    assert latency['total'] >= latency['infer'] > 0
+
+
+def test_without_camera_info_there_is_depth_and_it_is_called_relative(start, tiny_model):
     name = '/front/perception'
     arguments = ('-r', '__ns:=/front', '-r', 'image:=/camera/image_raw')
-    with PerceptionProcess(tmp_path, *arguments, model=tiny_model, **FAST) as process:
-        assert robot.transition(CONFIGURE, name), process.said
-        assert robot.transition(ACTIVATE, name)
-        heard = robot.listen(Image, '/front/depth/image')
-        points = robot.listen(PointCloud2, '/front/points')
-        camera = robot.publisher(Image, '/camera/image_raw')
-        camera.publish(image(robot, START))
-        robot.wait(lambda: heard, 'depth')
-        level, message, values = robot.diagnosis(lambda _l, m, _v: 'relative' in m)
-        assert level == 1
-        assert 'no points' in message
-        assert '/front/camera_info' in values['camera_info']
-        assert not points
-        assert process.stop(signal.SIGTERM) == 0, process.said
+    process, robot = start(*arguments, model=tiny_model)
+    assert robot.transition(CONFIGURE, name), process.said
+    assert robot.transition(ACTIVATE, name)
+    heard = robot.listen(Image, '/front/depth/image')
+    points = robot.listen(PointCloud2, '/front/points')
+    camera = robot.publisher(Image, '/camera/image_raw')
+    robot.warm_up(camera, image(robot, START), heard)
+    robot.node.create_timer(0.05, lambda: camera.publish(image(robot, START)))
+    level, message, values = robot.diagnosis(lambda _l, m, _v: 'no points' in m)
+    assert level == 1
+    assert 'depth is relative' in message
+    assert '/front/camera_info' in values['camera_info']
+    assert not points
+    assert process.stop(signal.SIGTERM) == 0, process.said
 
 
 def test_a_bad_model_or_parameter_fails_to_configure_and_can_be_mended(
-    robot, tiny_model, tmp_path
+    start, tiny_model, tmp_path
 ):
     missing = tmp_path / 'missing.onnx'
-    with PerceptionProcess(
-        tmp_path, model=missing, min_confidence=7, image_transport='raw', **FAST
-    ) as process:
-        assert not robot.transition(CONFIGURE)
-        assert robot.state() == 'unconfigured'
-        assert 'min_confidence is 7' in process.said
-        assert robot.set_parameter('min_confidence', 0.5) == ''
-        assert not robot.transition(CONFIGURE)
-        assert str(missing) in process.said
-        level, message, _ = robot.diagnosis(lambda _l, m, _v: 'missing.onnx' in m)
-        assert level == 2
-        assert message.startswith('not configured')
-        assert 'Traceback' not in process.said
-        assert robot.set_parameter('model', str(tiny_model)) == ''
-        assert robot.transition(CONFIGURE), process.said
-        assert process.stop(times=2, pause=0.05) == 0, process.said
+    process, robot = start(model=missing, min_confidence=7, image_transport='raw')
+    assert not robot.transition(CONFIGURE)
+    assert robot.state() == 'unconfigured'
+    assert 'min_confidence is 7' in process.said
+    assert robot.set_parameter('min_confidence', 0.5) == ''
+    assert not robot.transition(CONFIGURE)
+    assert str(missing) in process.said
+    level, message, _ = robot.diagnosis(lambda _l, m, _v: 'missing.onnx' in m)
+    assert level == 2
+    assert message.startswith('not configured')
+    assert 'Traceback' not in process.said
+    assert robot.set_parameter('model', str(tiny_model)) == ''
+    assert robot.transition(CONFIGURE), process.said
+    assert process.stop(times=2, pause=0.05) == 0, process.said
 
 
-def test_compressed_images_of_a_remapped_camera_and_a_damaged_one(robot, tiny_model, tmp_path):
+def test_compressed_images_of_a_remapped_camera_and_a_damaged_one(start, tiny_model):
     arguments = ('-r', 'image:=/cam/image_raw')
-    with PerceptionProcess(
-        tmp_path, *arguments, model=tiny_model, image_transport='compressed', **FAST
-    ) as process:
+    process, robot = start(*arguments, model=tiny_model, image_transport='compressed')
+    assert robot.transition(CONFIGURE), process.said
+    assert robot.transition(ACTIVATE)
+    heard = robot.listen(Image, '/labels/image')
+    camera = robot.publisher(CompressedImage, '/cam/image_raw/compressed')
+    jpeg = cv2.imencode('.jpg', picture(HEIGHT, WIDTH)[..., ::-1])[1].tobytes()
+
+    def compressed(stamp, data):
+        return robot.messages.compressed_image(data, 'jpeg', robot.header(stamp))
+
+    robot.warm_up(camera, compressed(0, jpeg), heard)
+    camera.publish(compressed(START, jpeg[:90]))
+    robot.spin(0.5)
+    camera.publish(compressed(START + 1, jpeg))
+    robot.wait(lambda: heard, 'labels')
+    assert stamps(heard) == [START + 1]
+    robot.diagnosis(lambda _l, _m, v: v.get('dropped: unreadable jpeg') == '1')
+
+
+def test_old_frames_are_dropped_until_the_clock_jumps_back(start, tiny_model):
+    process, robot = start(model=tiny_model, use_sim_time=True, max_age=1)
+    assert robot.transition(CONFIGURE), process.said
+    assert robot.transition(ACTIVATE)
+    heard = robot.listen(Image, '/labels/image')
+    camera = robot.publisher(Image, '/image')
+    clock = robot.publisher(Clock, '/clock')
+
+    def now(stamp):
+        clock.publish(Clock(clock=robot.header(stamp).stamp))
+        robot.spin(0.3)
+
+    now(START)
+    robot.warm_up(camera, image(robot, START), heard)
+    now(START + 100 * 10**9)
+    camera.publish(image(robot, START))
+    robot.diagnosis(lambda _l, m, v: v.get('dropped: too old') == '1' and 'max_age' in m)
+    assert not heard
+    now(START)  # the bag starts anew
+    camera.publish(image(robot, START))
+    robot.wait(lambda: heard, 'labels')
+    assert stamps(heard) == [START]
+
+
+def test_many_turns_of_the_lifecycle_leave_nothing_behind(start, tiny_model):
+    process, robot = start(model=tiny_model)
+    threads = []
+    for _ in range(4):
         assert robot.transition(CONFIGURE), process.said
-        assert robot.transition(ACTIVATE)
-        heard = robot.listen(Image, '/labels/image')
-        camera = robot.publisher(CompressedImage, '/cam/image_raw/compressed')
-        jpeg = cv2.imencode('.jpg', picture(HEIGHT, WIDTH)[..., ::-1])[1].tobytes()
-        for stamp, data in ((START, jpeg[:90]), (START + 1, jpeg)):
-            header = robot.header(stamp)
-            camera.publish(robot.messages.compressed_image(data, 'jpeg', header))
-            robot.spin(0.5)
-        robot.wait(lambda: heard, 'labels')
-        assert stamps(heard) == [START + 1]
-        robot.diagnosis(lambda _l, _m, v: v.get('dropped: unreadable jpeg') == '1')
-
-
-def test_old_frames_are_dropped_until_the_clock_jumps_back(robot, tiny_model, tmp_path):
-    with PerceptionProcess(
-        tmp_path, model=tiny_model, use_sim_time=True, max_age=1, **FAST
-    ) as process:
-        assert robot.transition(CONFIGURE), process.said
-        assert robot.transition(ACTIVATE)
-        heard = robot.listen(Image, '/labels/image')
-        camera = robot.publisher(Image, '/image')
-        clock = robot.publisher(Clock, '/clock')
-
-        def now(stamp):
-            clock.publish(Clock(clock=robot.header(stamp).stamp))
-            robot.spin(0.3)
-
-        now(START + 100 * 10**9)
-        camera.publish(image(robot, START))
-        robot.diagnosis(lambda _l, m, v: v.get('dropped: too old') == '1' and 'max_age' in m)
-        assert not heard
-        now(START)  # the bag starts anew
-        camera.publish(image(robot, START))
-        robot.wait(lambda: heard, 'labels')
-        assert stamps(heard) == [START]
-
-
-def test_many_turns_of_the_lifecycle_leave_nothing_behind(robot, tiny_model, tmp_path):
-    with PerceptionProcess(tmp_path, model=tiny_model, **FAST) as process:
-        threads = []
-        for _ in range(4):
-            assert robot.transition(CONFIGURE), process.said
-            assert robot.transition(ACTIVATE), process.said
-            assert robot.transition(DEACTIVATE)
-            assert robot.transition(CLEANUP)
-            threads.append(process.threads())
-        assert threads[-1] == threads[1], threads
-        robot.spin(0.5)
-        topics = {name for name, _ in robot.node.get_topic_names_and_types()}
-        assert not topics & {'/depth/image', '/image', '/labels/label_info'}
-        assert robot.transition(CONFIGURE)
-        assert robot.transition(ACTIVATE)
-        start = time.monotonic()
-        assert process.stop(times=2, pause=0.02) == 0, process.said
-        assert time.monotonic() - start < 10
-        assert 'Traceback' not in process.said
+        assert robot.transition(ACTIVATE), process.said
+        assert robot.transition(DEACTIVATE)
+        assert robot.transition(CLEANUP)
+        threads.append(process.threads())
+    assert threads[-1] == threads[1], threads
+    robot.spin(0.5)
+    topics = {name for name, _ in robot.node.get_topic_names_and_types()}
+    assert not topics & {'/depth/image', '/image', '/labels/label_info'}
+    assert robot.transition(CONFIGURE)
+    assert robot.transition(ACTIVATE)
+    before = time.monotonic()
+    assert process.stop(times=2, pause=0.02) == 0, process.said
+    assert time.monotonic() - before < 10
+    assert 'Traceback' not in process.said

@@ -179,5 +179,7 @@ def test_importing_the_pipeline_needs_neither_torch_nor_ros():
         'import sys, dsn_ros.pipeline, dsn_ros.replay, dsn_ros.cli; '
         'print([m for m in ("torch", "rclpy", "openvino", "onnxruntime") if m in sys.modules])'
     )
-    done = subprocess.run([sys.executable, '-c', check], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, '-c', check], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == '[]'

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
-from support.bag_factory import RAW_ENCODINGS, START_NS, Recording
+from support.bag_factory import RAW_ENCODINGS, START_NS, Recording, storage_file
 from support.stand_in_engine import CAR, HEIGHT, ROAD, SKY, WIDTH, StandInEngine
 
 from dsn_ros.errors import BagError, UserError
@@ -89,6 +89,17 @@ def test_undecodable_frame_is_counted_and_skipped(tmp_path):
     assert any('jpeg' in p.lower() for p in metrics['problems'])
     stamps = [s for s, _ in contents(tmp_path / 'out')['/perception/depth/image']]
     assert stamps == [START_NS + i * STEP for i in (0, 1, 3, 4)]
+
+
+def test_of_a_truncated_bag_what_is_whole_is_used_and_said(tmp_path):
+    recording = Recording()
+    recording.frames('/image', 20)
+    bag = recording.write(tmp_path / 'bag')
+    file = storage_file(bag)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 6 // 10])
+    metrics = replay(bag, tmp_path / 'out', StandInEngine())
+    assert 5 <= metrics['frames_out'] < 20
+    assert any('truncated' in p or 'cut' in p for p in metrics['problems'])
 
 
 def with_truth(tmp_path):

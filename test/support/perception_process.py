@@ -1,5 +1,6 @@
 """The real perception node in a process of its own, and a ROS node that plays its camera."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -25,12 +26,34 @@ CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACT
 DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP
 
 
+# A ROS domain for each process: even a process that was killed, and whose topics linger in the
+# discovery for a while, can't disturb the next. Domains above 101 have no ports on some systems.
+_domains = itertools.cycle((os.getpid() + i) % 100 + 1 for i in range(100))
+
+
+def ros_environment(domain):
+    """The environment of a process that speaks ROS in ``domain``, on this machine only."""
+    own = {'ROS_DOMAIN_ID': str(domain)}
+    if os.environ.get('ROS_DISTRO') == 'humble':
+        own['ROS_LOCALHOST_ONLY'] = '1'
+    else:
+        own['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get('PYTHONPATH', '')])
+    return {**os.environ, 'PYTHONPATH': path, **own}
+
+
+def new_domain():
+    return next(_domains)
+
+
 class Robot:
     """A node of the test's own: publishes, listens, calls services, and waits."""
 
-    def __init__(self):
-        self.node = rclpy.create_node('robot')
-        self.executor = SingleThreadedExecutor()
+    def __init__(self, domain):
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = rclpy.create_node('robot', context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.messages = RosMessages()
         self._made = []
@@ -64,6 +87,21 @@ class Robot:
         self._made.append((self.node.destroy_publisher, publisher))
         self.wait(publisher.get_subscription_count, f'a subscription to {topic}')
         return publisher
+
+    def warm_up(self, publisher, message, *heard):
+        """Publish ``message`` until all of ``heard`` get something, then empty them.
+
+        Both ends must know of each other, and this end can't see what the node sees.
+        """
+        for _ in range(int(PATIENCE / 0.25)):
+            publisher.publish(message)
+            self.spin(0.25)
+            if all(heard):
+                break
+        assert all(heard), f'{PATIENCE} s without an answer to {type(message).__name__}'
+        self.spin(0.25)
+        for each in heard:
+            each.clear()
 
     def forget(self):
         """Take away every publisher and subscription made so far."""
@@ -121,30 +159,28 @@ class Robot:
         self.forget()
         self.executor.shutdown()
         self.node.destroy_node()
+        self.context.try_shutdown()
 
 
 class PerceptionProcess:
-    """``python -m dsn_ros.perception_node`` with parameters, as a context manager."""
+    """``python -m dsn_ros.perception_node`` with parameters (``__`` for a point) and arguments."""
 
     def __init__(self, folder, *arguments, **parameters):
         self.log = folder / 'perception.log'
         given = [f'{name.replace("__", ".")}:={value}' for name, value in parameters.items()]
         command = [sys.executable, '-m', 'dsn_ros.perception_node', '--ros-args']
         command += [part for each in given for part in ('-p', each)] + list(arguments)
-        path = os.pathsep.join([str(REPOSITORY), os.environ.get('PYTHONPATH', '')])
+        self.domain = new_domain()
         with self.log.open('w') as out:
             self.process = subprocess.Popen(
                 command,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={**os.environ, 'PYTHONPATH': path},
+                env=ros_environment(self.domain),
             )
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

@@ -13,9 +13,7 @@ GOOD = {
     'data': ['a'],
     'out': 'runs/n',
     'training_data': 't',
-    'phases': [
-        {'height': 64, 'width': 96, 'batch_size': 2, 'samples': 8, 'learning_rate': 0.001}
-    ],
+    'phases': [{'height': 64, 'width': 96, 'batch_size': 2, 'samples': 8, 'learning_rate': 0.001}],
 }
 
 

@@ -1,0 +1,130 @@
+"""The launch file: its arguments, and a real ``ros2 launch`` of a colcon-built installation."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not sourced: rclpy does not import')
+pytest.importorskip('launch_ros', reason='launch_ros is not installed')
+pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
+
+from sensor_msgs.msg import Image
+from support.bag_factory import picture
+from support.perception_process import (
+    REPOSITORY,
+    Robot,
+    new_domain,
+    ros_environment,
+    stamps,
+)
+
+LAUNCH_FILE = REPOSITORY / 'launch' / 'perception.launch.py'
+ARGUMENTS = {
+    'namespace',
+    'image',
+    'camera_info',
+    'image_transport',
+    'model',
+    'engine',
+    'precision',
+    'output_size',
+    'scale_mode',
+    'scale_factor',
+    'params_file',
+    'autostart',
+    'use_sim_time',
+    'log_level',
+    'rviz',
+    'rviz_frame',
+}
+START = 1_700_000_000_123_456_789
+
+
+@pytest.fixture(scope='module')
+def installation(tmp_path_factory):
+    """What ``colcon build`` makes of the repository."""
+    program = shutil.which('colcon')
+    if program is None:
+        pytest.skip('colcon is not installed: pip install colcon-common-extensions colcon-ros')
+    folder = tmp_path_factory.mktemp('workspace')
+    command = [program, '--log-base', str(folder / 'log'), 'build', '--paths', str(REPOSITORY)]
+    command += ['--build-base', str(folder / 'build'), '--install-base', str(folder / 'install')]
+    built = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert built.returncode == 0, built.stderr
+    return folder / 'install'
+
+
+def launch(installation, out, domain, *arguments):
+    """Start ``ros2 launch`` as a terminal does: in a process group of its own."""
+    script = (
+        f'. {installation}/local_setup.sh && exec ros2 launch dsn_ros perception.launch.py "$@"'
+    )
+    environment = ros_environment(domain)
+    # The node runs under colcon's Python, which may not be the one with the libraries.
+    environment['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p and Path(p).is_dir())
+    return subprocess.Popen(
+        ['sh', '-c', script, 'sh', *arguments],
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        cwd=installation,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def test_every_argument_is_described():
+    answer = subprocess.run(
+        ['ros2', 'launch', str(LAUNCH_FILE), '--show-args'],
+        env=ros_environment(new_domain()),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    described = dict(re.findall(r"^    '(\w+)':\n        (.+)$", answer.stdout, re.MULTILINE))
+    assert set(described) == ARGUMENTS
+    assert all(len(text) > 15 and 'no description' not in text for text in described.values())
+
+
+def test_ros2_launch_starts_an_active_node_and_ctrl_c_ends_it_cleanly(
+    installation, tiny_model, tmp_path
+):
+    log, domain = tmp_path / 'launch.log', new_domain()
+    arguments = [f'model:={tiny_model}', 'namespace:=robot', 'image:=/front/image_raw']
+    arguments += ['engine:=onnxruntime', 'scale_mode:=fixed', 'scale_factor:=2']
+    with log.open('w') as out:
+        process = launch(installation, out, domain, *arguments)
+    robot = Robot(domain)
+    try:
+        heard = robot.listen(Image, '/robot/depth/image')
+        camera = robot.publisher(Image, '/front/image_raw')
+        robot.warm_up(camera, robot.messages.image(picture(), 'rgb8', robot.header(0)), heard)
+        camera.publish(robot.messages.image(picture(), 'rgb8', robot.header(START)))
+        robot.wait(lambda: heard, f'depth; launch said: {log.read_text()}')
+        assert stamps(heard) == [START]
+        assert robot.state('/robot/perception') == 'active'
+        _, _, values = robot.diagnosis(lambda _l, _m, v: 'depth' in v)
+        assert (values['depth'], values['scale factor']) == ('metres', '2')
+        # As Ctrl-C does: to the whole group, so that the node gets it twice.
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) == 0, log.read_text()
+        assert 'process has finished cleanly' in log.read_text()
+        assert 'Traceback' not in log.read_text()
+    finally:
+        robot.close()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_wrong_argument_is_answered_with_the_choices(installation, tmp_path):
+    log = tmp_path / 'launch.log'
+    with log.open('w') as out:
+        process = launch(installation, out, new_domain(), 'output_size:=huge')
+    assert process.wait(60) != 0
+    assert 'choose from model, camera' in log.read_text()
