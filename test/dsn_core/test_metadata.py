@@ -61,9 +61,12 @@ def test_a_missing_field_is_named(field):
         ModelMetadata.from_json(json.dumps(data))
 
 
-@pytest.mark.parametrize('text', ['', '[]', 'null', '{"golden": 3}'])
-def test_other_json_is_refused(text):
-    with pytest.raises(ValueError, match='.'):
+@pytest.mark.parametrize(
+    ('text', 'named'),
+    [('', 'Expecting value'), ('[]', 'list'), ('null', 'NoneType'), ('{"golden": 3}', 'golden')],
+)
+def test_other_json_is_refused(text, named):
+    with pytest.raises(ValueError, match=named):
         ModelMetadata.from_json(text)
 
 

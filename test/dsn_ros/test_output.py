@@ -21,9 +21,14 @@ def test_files_appear_when_the_block_ends_well(tmp_path):
 @pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
 def test_nothing_changes_when_it_does_not(tmp_path, error):
     (tmp_path / 'a').write_text('old')
-    with pytest.raises(error), staged(tmp_path) as folder:
-        (folder / 'a').write_text('new')
-        raise error
+
+    def fail_midway():
+        with staged(tmp_path) as folder:
+            (folder / 'a').write_text('new')
+            raise error
+
+    with pytest.raises(error):
+        fail_midway()
     assert (tmp_path / 'a').read_text() == 'old'
     assert [p.name for p in tmp_path.iterdir()] == ['a']
 
@@ -39,7 +44,7 @@ def test_other_results_beside_it_are_kept(tmp_path):
 
 def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(UserError, match='file.*--out'), staged(tmp_path / 'file' / 'out'):
+    with pytest.raises(UserError, match=r'file.*--out'), staged(tmp_path / 'file' / 'out'):
         pass
 
 

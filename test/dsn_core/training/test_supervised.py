@@ -73,7 +73,7 @@ def test_sample_depth_is_that_of_the_config_focal_length(drives, tmp_path):
 @pytest.mark.slow
 def test_training_learns_and_is_not_run_twice(drives, tmp_path):
     checkpoint = train_supervised(config(drives, tmp_path / 'run', samples=160))
-    network, info = load_checkpoint(checkpoint)
+    _, info = load_checkpoint(checkpoint)
     assert (info.height, info.width, info.scale) == (64, 128, 'metric')
     assert checkpoint.name == 'phase-1.safetensors'
     rows = json.loads((tmp_path / 'run' / 'phase-0.json').read_text())
