@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ['PARAMETERS', 'Parameter', 'declare', 'markdown_table', 'parameter', 'validate']
+__all__ = [
+    'PARAMETERS',
+    'Parameter',
+    'declare',
+    'markdown_table',
+    'parameter',
+    'refusal',
+    'validate',
+]
 
 Value = bool | int | float | str
 
@@ -195,6 +203,24 @@ def validate(name: str, value: Any) -> str | None:
     if row is None:
         return f'no parameter {name}: there are {", ".join(_BY_NAME)}'
     return row.problem(value)
+
+
+def refusal(name: str, value: Any, configured: Any = None) -> str | None:
+    """Return why a change of ``name`` to ``value`` must be refused, in one line, or None.
+
+    ``configured`` is the value in use, None while the node isn't configured. Names that aren't in
+    the table (use_sim_time, QoS overrides) are nobody's business here.
+    """
+    row = _BY_NAME.get(name)
+    if row is None:
+        return None
+    problem = row.problem(value)
+    if problem is None and not row.live and configured not in (None, value):
+        return (
+            f'parameter {name} is read when the node is configured: '
+            'deactivate and clean up the node first (ros2 lifecycle set)'
+        )
+    return problem
 
 
 def declare(node: Any) -> dict[str, str]:

@@ -22,8 +22,6 @@ from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dsn_ros import parameters
@@ -41,7 +39,7 @@ from dsn_ros.messages import (
 from dsn_ros.pipeline import Perception, Pipeline, PipelineOptions
 from dsn_ros.ros_logging import RosLogHandler
 from dsn_ros.scale import ScaleOptions
-from dsn_ros.topics import OutputTopics, diagnostic_array
+from dsn_ros.topics import OutputTopics, diagnostic_array, image_topic, subscribe
 from dsn_ros.worker import Settings, Worker
 
 __all__ = ['PerceptionNode', 'main']
@@ -66,7 +64,7 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
 
     def __init__(self, **options: Any) -> None:
         super().__init__('perception', **options)
-        self._log_handler = RosLogHandler(self.get_logger())
+        self._log_handler = RosLogHandler(self.get_logger(), self.context.ok)
         for name in LOGGERS:
             logging.getLogger(name).addHandler(self._log_handler)
             logging.getLogger(name).setLevel(logging.INFO)
@@ -106,6 +104,8 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
             self.get_logger().error(self._problem)
             return FAILURE
         except Exception as error:  # rclpy would swallow it without a word
+            if not self.context.ok():
+                return FAILURE  # stopped while loading: nothing can be made any more
             self._problem = f'not configured: {type(error).__name__}: {error}'
             self.get_logger().error(traceback.format_exc())
             return FAILURE
@@ -130,8 +130,9 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
             self._publish_status,
         )
         message = CompressedImage if configured.compressed else Image
-        self._images = self._subscribe(message, self._image_topic(), self._worker.put)
-        self.get_logger().info(f'active: waiting for images on {self._image_topic()}')
+        topic = image_topic(self, configured.compressed)
+        self._images = subscribe(self, message, topic, self._worker.put)
+        self.get_logger().info(f'active: waiting for images on {topic}')
         return done
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
@@ -180,7 +181,7 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
         self._configured = Configured(
             engine,
             OutputTopics(self),
-            self._subscribe(CameraInfo, 'camera_info', self._on_camera_info),
+            subscribe(self, CameraInfo, 'camera_info', self._on_camera_info),
             converter,
             self._value('image_transport') == 'compressed',
         )
@@ -202,24 +203,6 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
             configured.engine.close()
 
     # Messages in
-
-    def _subscribe(self, message: Any, topic: str, callback: Any) -> Any:
-        return self.create_subscription(
-            message,
-            topic,
-            callback,
-            QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-
-    def _image_topic(self) -> str:
-        """Return the topic to subscribe to; /compressed follows a remapping of ``image``."""
-        base = str(self.resolve_topic_name('image'))
-        if self._value('image_transport') == 'raw':
-            return base
-        named = str(self.resolve_topic_name('image/compressed'))
-        plain = str(self.resolve_topic_name('image/compressed', only_expand=True))
-        return named if named != plain else f'{base}/compressed'
 
     def _on_camera_info(self, message: Any) -> None:
         # Cached rather than matched by stamp: rclpy's message_filters stop matching for ever
@@ -261,18 +244,10 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
 
     def _on_set_parameters(self, changes: list[RosParameter]) -> SetParametersResult:
         for change in changes:
-            row = parameters.parameter(change.name)
-            if row is None:
-                continue  # use_sim_time, QoS overrides: not ours
-            problem = row.problem(change.value)
-            changed = change.value != self._value(change.name)
-            if problem is None and changed and not row.live and self._configured is not None:
-                problem = (
-                    f'parameter {change.name} is read when the node is configured: '
-                    'deactivate and clean up the node first (ros2 lifecycle set)'
-                )
-            if problem is not None:
-                return SetParametersResult(successful=False, reason=problem)
+            in_use = None if self._configured is None else self.get_parameter_or(change.name).value
+            reason = parameters.refusal(change.name, change.value, in_use)
+            if reason is not None:
+                return SetParametersResult(successful=False, reason=reason)
         for change in changes:
             self._parameter_problems.pop(change.name, None)
             if change.name == 'diagnostics_period':
@@ -310,7 +285,7 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
         topics = configured.topics
         return NodeFacts(
             state='inactive' if self._worker is None else 'active',
-            image_topic=self._image_topic(),
+            image_topic=image_topic(self, configured.compressed),
             engine=engine_facts(configured.engine),
             camera_state=self._camera_state(),
             listened_to=topics.any_wanted(),
@@ -345,6 +320,8 @@ def main(args: Sequence[str] | None = None) -> int:
             except RuntimeError as error:
                 # Up to Jazzy, rclpy lets a request for a transition that the state does not have
                 # end the process.
+                if not context.ok():
+                    break
                 if 'transition' not in str(error):
                     raise
                 node.get_logger().error(str(error))

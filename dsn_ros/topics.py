@@ -1,4 +1,4 @@
-"""The node's output topics: made, filled and asked whether anybody listens, in one place.
+"""The node's topics: how inputs are subscribed to, and the outputs made, filled and asked after.
 
 ROS is imported when the topics are made, not before.
 """
@@ -8,11 +8,12 @@ from typing import Any
 
 from dsn_ros.cloud import organised_cloud
 from dsn_ros.diagnostics import Diagnosis
+from dsn_ros.errors import UserError
 from dsn_ros.message_builders import RosMessages
 from dsn_ros.pipeline import Perception
 from dsn_ros.visual import overlay
 
-__all__ = ['OutputTopics', 'diagnostic_array']
+__all__ = ['OutputTopics', 'diagnostic_array', 'image_topic', 'subscribe']
 
 # topic: (package, message). Relative names: a namespace or a remapping moves them.
 TOPICS = {
@@ -39,13 +40,7 @@ class OutputTopics:
         self._node = node
         self._messages = RosMessages()
         self._publishers: dict[str, Any] = {}
-        for topic, (package, name) in TOPICS.items():
-            try:
-                message = getattr(import_module(f'{package}.msg'), name)
-            except ImportError:
-                if topic != OPTIONAL:
-                    raise
-                continue
+        for topic, message in _message_types().items():
             latched = topic == LATCHED
             # Reliable: matches best-effort subscribers too, while the reverse leaves RViz empty.
             qos = QoSProfile(
@@ -128,6 +123,45 @@ class OutputTopics:
 
     def _send(self, topic: str, message: Any) -> None:
         self._publishers[topic].publish(message)
+
+
+def _message_types() -> dict[str, Any]:
+    """The message class of every topic, all of them before any topic is made."""
+    types = {}
+    for topic, (package, name) in TOPICS.items():
+        try:
+            types[topic] = getattr(import_module(f'{package}.msg'), name)
+        except ImportError as error:
+            if topic != OPTIONAL:
+                raise UserError(
+                    f'{package} does not import ({error}): install ros-$ROS_DISTRO-'
+                    f'{package.replace("_", "-")}'
+                ) from error
+    return types
+
+
+def subscribe(node: Any, message: Any, topic: str, callback: Any) -> Any:
+    """Subscribe as to a sensor: best effort (takes reliable publishers too), the newest only."""
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+    from rclpy.qos_overriding_options import QoSOverridingOptions
+
+    return node.create_subscription(
+        message,
+        topic,
+        callback,
+        QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+    )
+
+
+def image_topic(node: Any, compressed: bool) -> str:
+    """Return the topic of the camera's images; /compressed follows a remapping of ``image``."""
+    base = str(node.resolve_topic_name('image'))
+    if not compressed:
+        return base
+    named = str(node.resolve_topic_name('image/compressed'))
+    plain = str(node.resolve_topic_name('image/compressed', only_expand=True))
+    return named if named != plain else f'{base}/compressed'
 
 
 def diagnostic_array(diagnosis: Diagnosis, name: str, device: str, stamp: Any) -> Any:

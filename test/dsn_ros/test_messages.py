@@ -22,6 +22,7 @@ from support.bag_factory import (
 )
 
 from dsn_core.labels import CITYSCAPES
+from dsn_ros.cloud import CLOUD_DTYPE
 from dsn_ros.errors import MessageError, UserError
 from dsn_ros.message_builders import BagMessages, RosMessages
 from dsn_ros.messages import (
@@ -397,6 +398,20 @@ class TestBuilding:
             ('rgb', 13, 6, 1),
         ]
         assert bytes(msg.data) == points.tobytes()
+
+    def test_point_cloud_is_read_by_sensor_msgs_py_point_for_point(self):
+        reader = pytest.importorskip(
+            'sensor_msgs_py.point_cloud2', reason='sensor_msgs_py is not sourced'
+        )
+        rng = np.random.default_rng(4)
+        points = np.zeros((3, 5), CLOUD_DTYPE)
+        for name in CLOUD_DTYPE.names:
+            points[name] = rng.integers(0, 200, points.shape)
+        points['x'][1, 2] = np.nan
+        make = RosMessages()
+        read = reader.read_points(make.point_cloud(points, make.header(STAMP, 'camera')))
+        for name in CLOUD_DTYPE.names:  # v * width + u, as Nav2's layers walk it
+            assert np.array_equal(read[name], points[name].reshape(-1), equal_nan=True)
 
     @pytest.mark.parametrize(
         'points',

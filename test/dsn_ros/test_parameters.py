@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dsn_ros.parameters import PARAMETERS, markdown_table, parameter, validate
+from dsn_ros.parameters import PARAMETERS, markdown_table, parameter, refusal, validate
 from dsn_ros.pipeline import PipelineOptions
 from dsn_ros.scale import ScaleOptions
 
@@ -90,6 +90,16 @@ def test_a_double_may_be_written_without_its_point():
 
 def test_an_unknown_name_is_answered_with_the_names():
     assert 'min_confidence' in validate('min_confidense', 0.5)
+
+
+def test_only_live_parameters_change_while_the_node_is_configured():
+    assert refusal('min_confidence', 0.5, configured=0.0) is None
+    assert refusal('engine', 'torch') is None
+    assert refusal('engine', 'torch', configured='torch') is None
+    assert 'engine' in refusal('engine', 'torch', configured='auto')
+    assert 'clean up' in refusal('engine', 'torch', configured='auto')
+    assert 'min_confidence' in refusal('min_confidence', 2.0, configured=0.0)
+    assert refusal('use_sim_time', True, configured=False) is None
 
 
 def test_the_table_for_the_documentation_has_every_parameter():
