@@ -33,6 +33,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/launch', sorted(glob('launch/*.launch.py'))),
+        (f'share/{NAME}/config/train', sorted(glob('config/train/*.yaml'))),
         (f'share/{NAME}/config', sorted(glob('config/*.yaml') + glob('config/*.rviz'))),
     ],
     zip_safe=False,
@@ -50,12 +51,12 @@ setup(
         'rich',
         'rosbags>=0.11',
         'rosbags-image',
-        'typer>=0.19',
+        'typer>=0.9',
     ],
     extras_require={
         # colcon runs pytest only where `test` asks for it.
         'test': ['hypothesis', 'pytest'],
-        'train': ['onnxscript', 'safetensors', 'torch'],
+        'train': ['lightning', 'onnxscript', 'safetensors', 'torch'],
         'sim': ['mujoco'],
         'tensorrt': ['tensorrt>=10.3'],
         'dev': [

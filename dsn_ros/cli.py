@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -72,6 +73,20 @@ FovOption = Annotated[
 ]
 
 
+class OutputSize(str, Enum):
+    """Size of the outputs: the model's own, or the camera's."""
+
+    model = 'model'
+    camera = 'camera'
+
+
+class GraphPrecision(str, Enum):
+    """What a deploy graph computes in."""
+
+    fp32 = 'fp32'
+    fp16 = 'fp16'
+
+
 class _Rate(ProgressColumn):
     """Frames a second."""
 
@@ -125,12 +140,12 @@ def replay(
     model: ModelOption = None,
     engine: EngineOption = 'auto',
     precision: PrecisionOption = 'auto',
-    size: Annotated[
-        Literal['model', 'camera'], typer.Option(help='Size of the outputs.')
-    ] = 'model',
-    points: Annotated[bool, typer.Option(help='Write the point cloud as well (large).')] = False,
+    size: Annotated[OutputSize, typer.Option(help='Size of the outputs.')] = OutputSize.model,
+    points: Annotated[
+        bool, typer.Option('--points', help='Write the point cloud as well (large).')
+    ] = False,
     compare: Annotated[
-        bool, typer.Option(help="Score against the bag's ground truth topics.")
+        bool, typer.Option('--compare', help="Score against the bag's ground truth topics.")
     ] = False,
     depth_truth: Annotated[str | None, typer.Option(help='Topic of true depth.')] = None,
     labels_truth: Annotated[str | None, typer.Option(help='Topic of true labels.')] = None,
@@ -152,7 +167,7 @@ def replay(
     options = ReplayOptions(topic, camera_info, limit, points, compare, depth_truth, labels_truth)
     loaded = _engine(model, engine, precision)
     with _progress(bag.name) as show:
-        pipeline = _pipeline_options(scale, min_confidence, fov, size)
+        pipeline = _pipeline_options(scale, min_confidence, fov, size.value)
         metrics = run(bag, out, loaded, options, pipeline, show)
     _summary(metrics, out)
 
@@ -254,8 +269,8 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help='Checkpoint (.safetensors) of dsn train.')],
     out: Annotated[Path, typer.Option('--out', '-o', help='Deploy graph (.onnx) to write.')],
     precision: Annotated[
-        Literal['fp32', 'fp16'], typer.Option(help='What the graph computes in.')
-    ] = 'fp32',
+        GraphPrecision, typer.Option(help='What the graph computes in.')
+    ] = GraphPrecision.fp32,
     half_weights: Annotated[
         bool, typer.Option(help='Store the weights of an fp32 graph as half: half the file.')
     ] = False,
@@ -268,9 +283,9 @@ def export(
     """
     from dsn_core.export import export as run
 
-    metadata = run(checkpoint, out, precision, height, width, half_weights)
+    metadata = run(checkpoint, out, precision.value, height, width, half_weights)
     size = out.stat().st_size / 1e6
-    _out.print(f'{out}: {metadata.height}x{metadata.width} {precision}, {size:.1f} MB')
+    _out.print(f'{out}: {metadata.height}x{metadata.width} {precision.value}, {size:.1f} MB')
 
 
 @app.command()

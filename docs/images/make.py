@@ -1,6 +1,6 @@
 """Draws street.jpg: frames of the demo bag by day and by night, with depth and labels.
 
-    python docs/images/make.py
+python docs/images/make.py
 """
 
 from pathlib import Path
