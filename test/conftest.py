@@ -1,11 +1,20 @@
 """Fixtures that many tests share."""
 
+import logging
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / 'shared'
+
+
+@pytest.fixture(autouse=True)
+def _our_loggers_propagate() -> None:
+    """Let caplog see our loggers: ROS's launch, once imported, makes loggers that do not pass on."""
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith(('dsn_ros', 'dsn_core')) and isinstance(logger, logging.Logger):
+            logger.propagate = True
 
 
 @pytest.fixture(scope='session')
