@@ -28,13 +28,14 @@ __all__ = [
 ]
 
 MIN_Z = 1e-6  # nearer than this, or behind the camera, a point has no pixel
+SLACK = 0.01  # pixels: the outermost centres are inside in spite of rounding
 
 
 class Warped(NamedTuple):
     """A source picture as seen from the target camera."""
 
     image: Tensor  # (B, C, H, W), the source's units
-    valid: Tensor  # (B, 1, H, W) bool: the point is in front of the source camera, in its picture
+    valid: Tensor  # (B, 1, H, W) bool: interpolated between pixels of the source, none repeated
 
 
 def back_project(depth: Tensor, intrinsics: Tensor) -> Tensor:
@@ -79,21 +80,24 @@ def warp(source: Tensor, depth: Tensor, intrinsics: Tensor, transform: Tensor) -
 
     ``source`` (B, C, H, W); ``depth`` (B, 1, H, W) or (B, H, W) of the *target* picture, finite,
     above zero; ``intrinsics`` (3, 3) or (B, 3, 3); ``transform`` (4, 4) or (B, 4, 4), T_{t→s},
-    its translation in the depth's unit. Sampled bilinearly. Outside the source picture its
-    nearest border pixel is repeated, as [17] does, with no gradient to depth or pose, and
-    ``valid`` is False.
+    its translation in the depth's unit. Sampled bilinearly. Beyond the source's outermost pixel
+    centres its nearest border pixel is repeated, as [17] does, with no gradient to depth or pose,
+    and ``valid`` is False; so it is for points behind the source camera.
 
-    Departs from [17]'s code, which divides pixels by W - 1 but samples with
-    ``align_corners=False``, so that its warp by the identity shifts the picture by up to half a
-    pixel; here it returns the picture. Raises ValueError naming the argument whose shape is wrong.
+    Departs from [17]'s code, which divides pixels by W - 1 and leaves ``align_corners`` to torch,
+    whose default became False in 1.3: its warp by the identity then shifts the picture by up to
+    half a pixel; here it returns the picture. Raises ValueError naming the argument whose shape is
+    wrong.
     """
-    if source.ndim != 4:
-        raise ValueError(f'source must be (B, C, H, W), got {tuple(source.shape)}')
-    if (source.shape[0], *source.shape[2:]) != (depth.shape[0], *depth.shape[-2:]):
-        raise ValueError(
-            f'source must have the size of depth {tuple(depth.shape)}, got {tuple(source.shape)}'
-        )
     points = back_project(depth, intrinsics)  # (B, 3, H, W)
+    if source.ndim != 4 or (source.shape[0], *source.shape[2:]) != (
+        points.shape[0],
+        *points.shape[2:],
+    ):
+        raise ValueError(
+            f'source must be (B, C, H, W) of the size of depth {tuple(depth.shape)}, '
+            f'got {tuple(source.shape)}'
+        )
     rotation, translation = _parts(transform, points)
     points = _rotate(rotation, points) + translation[:, :, None, None]
     u, v = project(points, intrinsics).unbind(dim=1)  # (B, H, W)
@@ -103,7 +107,7 @@ def warp(source: Tensor, depth: Tensor, intrinsics: Tensor, transform: Tensor) -
     image = grid_sample(
         source.to(grid.dtype), grid, mode='bilinear', padding_mode='border', align_corners=False
     )
-    inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+    inside = (u >= -SLACK) & (u <= width - 1 + SLACK) & (v >= -SLACK) & (v <= height - 1 + SLACK)
     return Warped(image, (inside & (points[:, 2] > MIN_Z))[:, None])
 
 

@@ -11,7 +11,7 @@ SHARED = REPOSITORY.parent / 'shared'
 
 @pytest.fixture(autouse=True)
 def _our_loggers_propagate() -> None:
-    """Let caplog see our loggers: ROS's launch, once imported, makes loggers that do not pass on."""
+    """Let caplog see our loggers: those made after an import of ROS's launch do not pass on."""
     for name, logger in logging.root.manager.loggerDict.items():
         if name.startswith(('dsn_ros', 'dsn_core')) and isinstance(logger, logging.Logger):
             logger.propagate = True

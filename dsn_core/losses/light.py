@@ -1,6 +1,5 @@
 """The losses of the light enhancement module (the terms of Eq 1-3)."""
 
-import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -45,10 +44,9 @@ def exposure_control(image: Tensor, level: Tensor | float, patch: int = 32) -> T
         level = level.to(patches)
         if level.ndim == 1 and len(level) in (1, len(patches)):
             level = level[:, None, None, None]
-        try:
-            fits = torch.broadcast_shapes(level.shape, patches.shape) == patches.shape
-        except RuntimeError:
-            fits = False
+        # Broadcast from the right: each size is 1 or that of the patches, and no further ones.
+        sizes = zip(reversed(level.shape), reversed(patches.shape), strict=False)
+        fits = level.ndim <= 4 and all(size in (1, wanted) for size, wanted in sizes)
         if not fits:
             raise ValueError(
                 f'level must be a number, ({len(patches)},) or broadcast to '
