@@ -5,11 +5,9 @@ from types import TracebackType
 from typing import Any
 
 import cv2
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 
+from dsn_ros.bag_writer import BagWriter
 from dsn_ros.cloud import organised_cloud
-from dsn_ros.message_builders import BagMessages
 from dsn_ros.pipeline import Perception
 from dsn_ros.visual import overlay
 
@@ -19,7 +17,7 @@ _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 85]
 
 
 class Recorder:
-    """Writes one ``perception.mcap``; ``with`` it, then call ``finish``.
+    """Writes ``perception.mcap`` into a folder, where it stands when the ``with`` block ends well.
 
     Topics are those of the node below ``/perception``, and a JPEG of the input beside them, all
     with the input's stamp and frame.
@@ -29,15 +27,12 @@ class Recorder:
         self._folder = folder
         self._names = class_names
         self._points = points
-        self._messages = BagMessages()
-        self._writer = Writer(folder / 'perception', version=9, storage_plugin=StoragePlugin.MCAP)
-        # Depth and labels of a street compress five-fold and more.
-        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._connections: dict[str, Any] = {}
+        self._bag = BagWriter(folder / 'perception')
+        self._messages = self._bag.build
         self._label_info_written = False
 
     def __enter__(self) -> 'Recorder':
-        self._writer.open()
+        self._bag.__enter__()
         return self
 
     def __exit__(
@@ -46,7 +41,7 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._writer.close()
+        self._bag.__exit__(kind, error, traceback)
         # The library makes a folder around the file.
         made = self._folder / 'perception' / 'perception.mcap'
         if kind is None:
@@ -90,9 +85,4 @@ class Recorder:
 
     def _put(self, topic: str, message: Any, stamp_ns: int) -> None:
         name = topic if topic.startswith('/') else f'/perception/{topic}'
-        if name not in self._connections:
-            self._connections[name] = self._writer.add_connection(
-                name, message.__msgtype__, typestore=self._messages.store
-            )
-        raw = self._messages.serialize(message)
-        self._writer.write(self._connections[name], stamp_ns, raw)
+        self._bag.write(name, message, stamp_ns)

@@ -2,18 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 
 from dsn_core.simulation import SimulatedDrive, SimulatedFrame, SimulationOptions
 from dsn_core.simulation.lidar import ABOVE_CAMERA
+from dsn_ros.bag_writer import BagWriter
 from dsn_ros.camera import Camera
-from dsn_ros.message_builders import BagMessages
 from dsn_ros.output import staged
 
 __all__ = ['write_simulated_bag']
@@ -48,10 +45,8 @@ def write_simulated_bag(
     total = frames * len(conditions)
     with staged(out.parent) as beside:
         folder = beside / out.name
-        writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
-        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        with writer:
-            bag = _BagWriter(writer, jpeg_quality)
+        with BagWriter(folder) as writer:
+            bag = _DriveRecorder(writer, jpeg_quality)
             start = START_NS
             for n, condition in enumerate(conditions):
                 drive = SimulatedDrive(seed, condition, options)
@@ -65,14 +60,13 @@ def write_simulated_bag(
                 start = stamp + GAP_NS
 
 
-class _BagWriter:
+class _DriveRecorder:
     """Writes the messages of drives."""
 
-    def __init__(self, writer: Writer, jpeg_quality: int) -> None:
-        self._writer = writer
+    def __init__(self, writer: BagWriter, jpeg_quality: int) -> None:
+        self._put = writer.write
+        self._build = writer.build
         self._jpeg = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
-        self._build = BagMessages()
-        self._connections: dict[str, Any] = {}
 
     def start_drive(self, drive: SimulatedDrive, stamp_ns: int) -> None:
         """Say what light there is and where the sensors are mounted."""
@@ -116,13 +110,6 @@ class _BagWriter:
             cloud[axis][0] = points[:, i]
         scan = build.point_cloud(cloud, build.header(stamp_ns, LIDAR))
         self._put('/lidar/points', scan, stamp_ns)
-
-    def _put(self, topic: str, message: Any, stamp_ns: int) -> None:
-        if topic not in self._connections:
-            self._connections[topic] = self._writer.add_connection(
-                topic, message.__msgtype__, typestore=self._build.store
-            )
-        self._writer.write(self._connections[topic], stamp_ns, self._build.serialize(message))
 
 
 def _quaternion(rotation: NDArray[np.float64]) -> tuple[float, float, float, float]:

@@ -150,6 +150,19 @@ def test_transforms_are_carried_over(tmp_path):
     assert message.transforms[0].transform.translation.z == 3.0
 
 
+def test_what_is_latched_in_the_node_is_latched_in_the_bag(tmp_path):
+    recording, build = Recording(), BagMessages()
+    recording.frames('/image', 1)
+    pose = (START_NS, 'base', 'cam', (1.0, 2.0, 3.0), (0.0, 0.0, 0.0, 1.0))
+    recording.add('/tf_static', build.tf_message([pose]), START_NS)
+    replay(recording.write(tmp_path / 'bag'), tmp_path / 'out', StandInEngine())
+    with AnyReader([tmp_path / 'out' / 'perception.mcap']) as bag:
+        qos = {c.topic: c.ext.offered_qos_profiles for c in bag.connections}
+    for topic in ('/tf_static', '/perception/labels/label_info'):
+        assert [q.durability.name for q in qos[topic]] == ['TRANSIENT_LOCAL']
+    assert not qos['/perception/depth/image']
+
+
 def test_points_on_request(tmp_path):
     recording = Recording()
     recording.frames('/image', 1, info='/camera_info')
