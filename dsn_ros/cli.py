@@ -3,27 +3,15 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
-from rich.text import Text
 
 from dsn_core.errors import UserError
+from dsn_ros.console import ERRORS, OUTPUT, print_metrics, progress_bar
 
 if TYPE_CHECKING:
     from dsn_ros.engines import Engine
@@ -38,8 +26,6 @@ app = typer.Typer(
     rich_markup_mode='markdown',
     context_settings={'help_option_names': ['-h', '--help']},
 )
-_out = Console()
-_err = Console(stderr=True)
 
 ModelOption = Annotated[
     Path | None, typer.Option('--model', help='Deploy graph (.onnx); default: the shipped one.')
@@ -85,29 +71,6 @@ class GraphPrecision(str, Enum):
 
     fp32 = 'fp32'
     fp16 = 'fp16'
-
-
-class _Rate(ProgressColumn):
-    """Frames a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f'{speed:.1f}/s' if speed else '', style='cyan')
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with rate and time left on standard error while the block runs."""
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=_err) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _pipeline_options(
@@ -166,10 +129,10 @@ def replay(
 
     options = ReplayOptions(topic, camera_info, limit, points, compare, depth_truth, labels_truth)
     loaded = _engine(model, engine, precision)
-    with _progress(bag.name) as show:
+    with progress_bar(bag.name) as show:
         pipeline = _pipeline_options(scale, min_confidence, fov, size.value)
         metrics = run(bag, out, loaded, options, pipeline, show)
-    _summary(metrics, out)
+    print_metrics(metrics, out)
 
 
 @app.command()
@@ -193,42 +156,10 @@ def infer(
     from dsn_ros.infer import infer as run
 
     loaded = _engine(model, engine, precision)
-    with _progress(paths[0].name) as show:
+    with progress_bar(paths[0].name) as show:
         options = _pipeline_options(scale, min_confidence, fov)
         metrics = run(paths, out, loaded, options, show)
-    _summary(metrics, out)
-
-
-def _summary(metrics: dict[str, Any], out: Path) -> None:
-    engine, infer_ms = metrics['engine'], metrics['latency_ms']['infer']['p50']
-    _out.print(
-        f'{metrics["frames_out"]} of {metrics["frames_in"]} frames, {metrics["rate_hz"]}/s, '
-        f'{infer_ms:.0f} ms in {engine["name"]} {engine["precision"]} on {engine["device"]}'
-    )
-    for reason, count in metrics['dropped'].items():
-        _out.print(f'dropped: {count} ({reason})')
-    for problem in metrics['problems']:
-        _out.print(f'note: {problem}', style='yellow', markup=False)
-    if 'comparison' in metrics:
-        _out.print(_comparison_table(metrics['comparison']))
-    _out.print(f'look at {out / "report.html"}', markup=False, soft_wrap=True)
-
-
-def _comparison_table(comparison: dict[str, Any]) -> Table:
-    table = Table('condition', 'frames', 'Abs Rel', 'median-scaled', 'RMSE', 'd<1.25', 'mIoU')
-    for condition, row in comparison.items():
-        depth, scaled = row.get('depth'), row.get('depth_median_scaled')
-        labels = row.get('labels')
-        table.add_row(
-            condition,
-            str(row['frames']),
-            f'{depth["abs_rel"]:.3f}' if depth else '',
-            f'{scaled["abs_rel"]:.3f}' if scaled else '',
-            f'{depth["rmse"]:.2f}' if depth else '',
-            f'{depth["a1"]:.3f}' if depth else '',
-            f'{100 * labels["miou"]:.1f} %' if labels else '',
-        )
-    return table
+    print_metrics(metrics, out)
 
 
 @app.command()
@@ -253,11 +184,11 @@ def engine(
         for status in list_engines():
             usable = '[green]yes[/]' if status.usable else '[red]no[/]'
             table.add_row(status.name, status.device, usable, status.why)
-        _out.print(table)
+        OUTPUT.print(table)
         return
     loaded = _engine(model, engine, precision)
     figures = self_test(loaded)
-    _out.print(
+    OUTPUT.print(
         f'{loaded.metadata.name} {loaded.height}x{loaded.width} on {loaded.name} '
         f'{loaded.precision} ({loaded.device}): the golden frame differs by '
         f'{figures.depth_error:.3%} in depth, {figures.label_agreement:.1%} of labels agree'
@@ -285,7 +216,7 @@ def export(
 
     metadata = run(checkpoint, out, precision.value, height, width, half_weights)
     size = out.stat().st_size / 1e6
-    _out.print(f'{out}: {metadata.height}x{metadata.width} {precision.value}, {size:.1f} MB')
+    OUTPUT.print(f'{out}: {metadata.height}x{metadata.width} {precision.value}, {size:.1f} MB')
 
 
 @app.command()
@@ -321,7 +252,7 @@ def profile(
             f'{params:.3f}',
             f'{cost.params / 1e6:.3f}',
         )
-    _out.print(table)
+    OUTPUT.print(table)
 
 
 @app.command()
@@ -357,12 +288,12 @@ def simulate(
     options = SimulationOptions(height=height, width=width, fps=fps)
     seeds = range(first_seed, first_seed + towns)
     if not bag:
-        with _progress('drives') as show:
+        with progress_bar('drives') as show:
             run(out, seeds, conditions, frames, options, workers, show)
         return
     for seed in seeds:
         name = drive_name(seed, '_'.join(conditions))
-        with _progress(name) as show:
+        with progress_bar(name) as show:
             write_simulated_bag(out / name, seed, conditions, frames, options, progress=show)
 
 
@@ -381,7 +312,7 @@ def train(
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed: pip install 'dsn_ros[train]'") from error
     checkpoint = train_supervised(load_config(config, overrides or []))
-    _out.print(f'{checkpoint} is trained: dsn export {checkpoint} --out MODEL.onnx')
+    OUTPUT.print(f'{checkpoint} is trained: dsn export {checkpoint} --out MODEL.onnx')
 
 
 def main() -> None:
@@ -392,10 +323,10 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except UserError as error:
-        _err.print(f'dsn: {error}', markup=False, highlight=False, soft_wrap=True)
+        ERRORS.print(f'dsn: {error}', markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt as error:
-        _err.print(f'dsn: {error or "stopped"}', markup=False)
+        ERRORS.print(f'dsn: {error or "stopped"}', markup=False)
         raise SystemExit(130) from None
 
 
