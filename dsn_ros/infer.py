@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from dsn_ros.engines import Engine
 from dsn_ros.errors import UserError
+from dsn_ros.metrics import Latencies, run_metrics
 from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
-from dsn_ros.replay import engine_facts, model_facts
 from dsn_ros.report import ReportBuilder
-from dsn_ros.statistics import Latencies
 from dsn_ros.visual import overlay
 
 __all__ = ['Source', 'find_sources', 'infer']
@@ -145,25 +144,11 @@ def infer(
                     progress(frames_in, max(total, frames_in))
         if last is None:
             raise UserError(f'not one picture could be read: {problems[0]}')
-        frames_out = frames_in - dropped.total()
-        if not last.scale.metric:
-            problems.append(f'depth is relative, not metres: {last.scale.source}')
-        metrics = {
-            'bag': ', '.join(map(str, paths)),
-            'frames_in': frames_in,
-            'frames_out': frames_out,
-            'dropped': dict(dropped),
-            'rate_hz': round(frames_out / (time.perf_counter() - started), 2),
-            'latency_ms': latencies.summary(),
-            'engine': engine_facts(engine),
-            'model': model_facts(engine),
-            'scale': {
-                'metric': last.scale.metric,
-                'factor': round(last.scale.factor, 5),
-                'source': last.scale.source,
-            },
-            'problems': problems,
-        }
+        seconds = time.perf_counter() - started
+        named = ', '.join(map(str, paths))
+        metrics = run_metrics(
+            named, engine, frames_in, dropped, seconds, latencies, problems, last
+        )
         write_json(folder / 'metrics.json', metrics)
         report.write(folder / 'report.html', metrics)
     return metrics

@@ -23,18 +23,17 @@ from dsn_ros.messages import (
     image_view,
     stamp_ns,
 )
+from dsn_ros.metrics import Latencies, run_metrics
 from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.recorder import Recorder
 from dsn_ros.report import ReportBuilder
-from dsn_ros.statistics import Latencies
 
 __all__ = ['ReplayOptions', 'replay']
 
 _TRANSFORMS = ('/tf', '/tf_static')
 _STRING = 'std_msgs/msg/String'
 _IMAGE = 'sensor_msgs/msg/Image'
-_PROBLEMS = 20  # so many are told one by one
 
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all)."""
@@ -196,52 +195,20 @@ class _Replay:
 
     def metrics(self, seconds: float) -> dict[str, Any]:
         """The content of metrics.json."""
-        engine, last = self.pipeline.engine, self.last
-        frames_out = self.frames_in - self.dropped.total()
-        problems = [*self.bag.problems, *self.problems]
-        if last is not None and not last.scale.metric:
-            problems.append(f'depth is relative, not metres: {last.scale.source}')
-        if len(problems) > _PROBLEMS:
-            more = len(problems) - _PROBLEMS
-            problems = [*problems[:_PROBLEMS], f'and {more} more']
-        metrics: dict[str, Any] = {
-            'bag': self.bag.path.name,
-            'topic': self.topic.name,
-            'frames_in': self.frames_in,
-            'frames_out': frames_out,
-            'dropped': dict(self.dropped),
-            'rate_hz': round(frames_out / seconds, 2) if seconds > 0 else 0.0,
-            'latency_ms': self.latencies.summary(),
-            'engine': engine_facts(engine),
-            'model': model_facts(engine),
-            'problems': problems,
-        }
-        if last is not None:
-            metrics['scale'] = {
-                'metric': last.scale.metric,
-                'factor': round(last.scale.factor, 5),
-                'source': last.scale.source,
-            }
+        metrics = run_metrics(
+            self.bag.path.name,
+            self.pipeline.engine,
+            self.frames_in,
+            self.dropped,
+            seconds,
+            self.latencies,
+            [*self.bag.problems, *self.problems],
+            self.last,
+        )
+        metrics['topic'] = self.topic.name
         if self.truth_topics:
             metrics['comparison'] = self.comparison.result()
         return metrics
-
-
-def engine_facts(engine: Engine) -> dict[str, Any]:
-    """What computed, for metrics.json and the report."""
-    return {'name': engine.name, 'device': engine.device, 'precision': engine.precision}
-
-
-def model_facts(engine: Engine) -> dict[str, Any]:
-    """What was computed, for metrics.json and the report."""
-    model = engine.metadata
-    return {
-        'name': model.name,
-        'height': model.height,
-        'width': model.width,
-        'scale': model.scale,
-        'sha256': model.checkpoint_sha256,
-    }
 
 
 def _ground_truth_topic(bag: Bag, kind: str, message_type: str) -> str | None:

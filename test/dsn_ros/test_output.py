@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dsn_ros.errors import UserError
+from dsn_ros.metrics import Latencies
 from dsn_ros.output import staged
-from dsn_ros.statistics import Latencies
 
 
 def test_files_appear_when_the_block_ends_well(tmp_path):
