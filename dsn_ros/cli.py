@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from dsn_core.errors import UserError
 from dsn_ros.console import ERRORS, OUTPUT, print_metrics, progress_bar
@@ -182,7 +183,7 @@ def engine(
     if list_:
         table = Table('engine', 'device', 'usable', 'why')
         for status in list_engines():
-            usable = '[green]yes[/]' if status.usable else '[red]no[/]'
+            usable = Text('yes', 'green') if status.usable else Text('no', 'red')
             table.add_row(status.name, status.device, usable, status.why)
         OUTPUT.print(table)
         return
@@ -323,10 +324,10 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except UserError as error:
-        ERRORS.print(f'dsn: {error}', markup=False, highlight=False, soft_wrap=True)
+        ERRORS.print(f'dsn: {error}', highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt as error:
-        ERRORS.print(f'dsn: {error or "stopped"}', markup=False)
+        ERRORS.print(f'dsn: {error or "stopped"}')
         raise SystemExit(130) from None
 
 

@@ -20,8 +20,9 @@ from rich.text import Text
 
 __all__ = ['ERRORS', 'OUTPUT', 'print_metrics', 'progress_bar']
 
-OUTPUT = Console()
-ERRORS = Console(stderr=True)
+# What is printed comes from files and users: its brackets are no markup.
+OUTPUT = Console(markup=False)
+ERRORS = Console(markup=False, stderr=True)
 
 
 class _Rate(ProgressColumn):
@@ -57,10 +58,10 @@ def print_metrics(metrics: dict[str, Any], out: Path) -> None:
     for reason, count in metrics['dropped'].items():
         OUTPUT.print(f'dropped: {count} ({reason})')
     for problem in metrics['problems']:
-        OUTPUT.print(f'note: {problem}', style='yellow', markup=False)
+        OUTPUT.print(f'note: {problem}', style='yellow')
     if 'comparison' in metrics:
         OUTPUT.print(_comparison_table(metrics['comparison']))
-    OUTPUT.print(f'look at {out / "report.html"}', markup=False, soft_wrap=True)
+    OUTPUT.print(f'look at {out / "report.html"}', soft_wrap=True)
 
 
 def _comparison_table(comparison: dict[str, Any]) -> Table:

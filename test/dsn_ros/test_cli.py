@@ -7,6 +7,7 @@ import sys
 import pytest
 from support.bag_factory import Recording
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from dsn_ros.cli import app
 
@@ -46,6 +47,16 @@ def test_engine_list_gives_a_reason_for_each():
     assert done.returncode == 0
     for name in ('tensorrt', 'torch', 'onnxruntime', 'openvino'):
         assert name in done.stdout
+
+
+def test_engine_list_shows_the_reason_to_the_letter(monkeypatch):
+    import dsn_ros.engines
+
+    why = "torch is not installed: pip install 'dsn_ros[train]'"
+    status = dsn_ros.engines.EngineStatus('torch', 'CPU', False, why)
+    monkeypatch.setattr(dsn_ros.engines, 'list_engines', lambda: [status])
+    shown = CliRunner().invoke(app, ['engine', '--list']).stdout
+    assert "'dsn_ros[train]'" in ' '.join(shown.replace('│', ' ').split())
 
 
 def test_profile_json():
