@@ -37,7 +37,7 @@ class _Rate(ProgressColumn):
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar with rate and time left on standard error while the block runs."""
     columns = (
-        TextColumn('{task.description}'),
+        TextColumn('{task.description}', markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),

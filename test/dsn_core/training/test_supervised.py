@@ -1,6 +1,7 @@
 """The supervised stage: learns, leaves whole checkpoints, goes on where it was stopped."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from dsn_core.checkpoint import load_checkpoint
 from dsn_core.data.drives import DriveError, find_drives
 from dsn_core.training.config import PhaseConfig, SupervisedConfig
 from dsn_core.training.samples import DriveSamples
-from dsn_core.training.supervised import train_supervised
+from dsn_core.training.supervised import SupervisedStage, train_supervised
 
 
 @pytest.fixture(scope='module')
@@ -86,14 +87,39 @@ def test_training_learns_and_is_not_run_twice(drives, tmp_path):
     assert checkpoint.stat().st_mtime_ns == stamp
 
 
+@pytest.mark.slow
+def test_stopped_training_goes_on_with_the_samples_it_has_not_seen(drives, tmp_path, monkeypatch):
+    seen = []
+    original, getitem = SupervisedStage.training_step, DriveSamples.__getitem__
+
+    def stop_at_seven(stage, batch, index):
+        if stage.global_step == 7 and len(seen) <= 8 * 4:
+            raise InterruptedError('pulled the plug')
+        return original(stage, batch, index)
+
+    def note(samples, offset):
+        seen.append((samples.phase_index, samples.first + offset))
+        return getitem(samples, offset)
+
+    monkeypatch.setattr(SupervisedStage, 'training_step', stop_at_seven)
+    monkeypatch.setattr(DriveSamples, '__getitem__', note)
+    conf = replace(config(drives, tmp_path / 'run'), save_minutes=1e-6)
+    with pytest.raises(InterruptedError):
+        train_supervised(conf)
+    assert not list((tmp_path / 'run').glob('*.safetensors'))
+    before = len(seen)
+    train_supervised(conf)
+    # Seven steps of four samples were done and saved: it goes on with sample 28.
+    assert seen[before] == (0, 28)
+    assert sorted(set(seen)) == [(0, i) for i in range(48)] + [(1, i) for i in range(8)]
+
+
 def test_no_drives_is_said(tmp_path):
     with pytest.raises(DriveError, match='dsn simulate'):
         train_supervised(config(tmp_path, tmp_path / 'run'))
 
 
 def test_non_finite_loss_names_the_terms(drives, tmp_path):
-    from dsn_core.training.supervised import SupervisedStage
-
     conf = config(drives, tmp_path)
     from dsn_core.models import DepthSegNet
 
