@@ -108,11 +108,8 @@ def _figures(row: _Row) -> dict[str, Any]:
     figures: dict[str, Any] = {'frames': row.frames}
     for name, errors in (('depth', row.depth), ('depth_median_scaled', row.median_scaled)):
         if errors:
-            means = np.mean(np.array(errors), axis=0)
-            figures[name] = {
-                field: round(float(value), 4)
-                for field, value in zip(DepthErrors._fields, means, strict=True)
-            }
+            means = DepthErrors.mean(errors)._asdict()
+            figures[name] = {field: round(value, 4) for field, value in means.items()}
     iou = row.labels.iou()
     if iou:
         figures['labels'] = {

@@ -4,7 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def infer(
     Raises UserError where nothing could be read or ``out`` cannot be written.
     """
     options = options or PipelineOptions()
-    pipeline = Pipeline(engine, PipelineOptions(**{**vars(options), 'output_size': 'camera'}))
+    pipeline = Pipeline(engine, replace(options, output_size='camera'))
     sources = find_sources(paths)
     total = sum(s.frames for s in sources)
     report = ReportBuilder(', '.join(p.name for p in paths), engine.metadata.class_names)

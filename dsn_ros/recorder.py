@@ -8,6 +8,7 @@ import cv2
 
 from dsn_ros.bag_writer import BagWriter
 from dsn_ros.cloud import organised_cloud
+from dsn_ros.messages import stamp_ns
 from dsn_ros.pipeline import Perception
 from dsn_ros.visual import overlay
 
@@ -78,7 +79,7 @@ class Recorder:
         transforms = []
         for each in message.transforms:
             move, turn = each.transform.translation, each.transform.rotation
-            stamp = each.header.stamp.sec * 10**9 + each.header.stamp.nanosec
+            stamp = stamp_ns(each.header)
             xyz, quaternion = (move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w)
             transforms.append((stamp, each.header.frame_id, each.child_frame_id, xyz, quaternion))
         self._put(topic, self._messages.tf_message(transforms), receive_ns)

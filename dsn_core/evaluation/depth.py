@@ -1,5 +1,6 @@
 """Depth errors as the field reports them (Eigen et al. 2014; the paper's Tables 1, 2 and 5)."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -19,6 +20,11 @@ class DepthErrors(NamedTuple):
     a1: float
     a2: float
     a3: float
+
+    @classmethod
+    def mean(cls, errors: Sequence['DepthErrors']) -> 'DepthErrors':
+        """Each figure's mean over pictures, as the field reports it."""
+        return cls(*(float(value) for value in np.mean(np.array(errors), axis=0)))
 
 
 def depth_errors(

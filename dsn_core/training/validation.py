@@ -84,9 +84,10 @@ def _score(
         labels = perceived.logits[0][0].argmax(dim=0).byte().numpy()
         full = (frame.labels.shape[1], frame.labels.shape[0])
         score.add(frame.labels, cv2.resize(labels, full, interpolation=cv2.INTER_NEAREST_EXACT))
-    return ValidationRow(len(frames), _mean(metric), _mean(scaled), score.mean_iou(), score.iou())
-
-
-def _mean(errors: list[DepthErrors]) -> dict[str, float]:
-    values = np.mean(np.array(errors), axis=0)
-    return dict(zip(DepthErrors._fields, map(float, values), strict=True))
+    return ValidationRow(
+        len(frames),
+        DepthErrors.mean(metric)._asdict(),
+        DepthErrors.mean(scaled)._asdict(),
+        score.mean_iou(),
+        score.iou(),
+    )
