@@ -34,6 +34,10 @@ setup(
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/launch', sorted(glob('launch/*.launch.py'))),
         (f'share/{NAME}/config/train', sorted(glob('config/train/*.yaml'))),
+        (
+            f'share/{NAME}/config/train/baselines',
+            sorted(glob('config/train/baselines/*.yaml')),
+        ),
         (f'share/{NAME}/config', sorted(glob('config/*.yaml') + glob('config/*.rviz'))),
     ],
     zip_safe=False,
@@ -56,7 +60,15 @@ setup(
     extras_require={
         # colcon runs pytest only where `test` asks for it.
         'test': ['hypothesis', 'pytest'],
-        'train': ['lightning', 'onnxscript', 'safetensors', 'torch'],
+        'train': [
+            'lightning',
+            'onnxscript',
+            'safetensors',
+            'tensorboard',
+            'torch>=2.6',  # earlier ones can run code from a checkpoint's pickle
+            'tqdm',
+        ],
+        'teachers': ['pillow', 'scipy', 'transformers>=5'],
         'sim': ['mujoco'],
         'tensorrt': ['tensorrt>=10.3'],
         'dev': [

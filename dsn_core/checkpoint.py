@@ -1,24 +1,43 @@
 """Checkpoints: the weights as safetensors, with what they are as JSON in the same file's header.
 
-Never a pickle: loading a checkpoint runs no code.
+Never a pickle: loading a checkpoint runs no code. The header's entry ``dsn`` holds the fields of
+``CheckpointInfo``, or ``{"kind": "pose"}`` where the file is a PoseNet, which only training needs.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from dsn_core.errors import UserError
 from dsn_core.labels import CITYSCAPES
 from dsn_core.models import DepthSegNet
+from dsn_core.models.pose import PoseNet
 
-__all__ = ['CheckpointError', 'CheckpointInfo', 'load_checkpoint', 'save_checkpoint', 'sha256']
+__all__ = [
+    'HEADER',
+    'CheckpointError',
+    'CheckpointInfo',
+    'load_checkpoint',
+    'load_pose',
+    'matching_state',
+    'read_safetensors',
+    'save_checkpoint',
+    'save_pose',
+    'sha256',
+]
 
-_KEY = 'dsn'
+HEADER = 'dsn'
+"""The entry of a safetensors header that tells our files from others."""
+_POSE = 'pose'
 
 
 class CheckpointError(UserError):
@@ -51,34 +70,114 @@ class CheckpointInfo:
 
 def save_checkpoint(path: Path, network: DepthSegNet, info: CheckpointInfo) -> None:
     """Write ``path`` whole or not at all: beside it first, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f'{path.name}.partial')
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, beside, metadata={_KEY: json.dumps(asdict(info))})
-    os.replace(beside, path)
+    _save(path, network, asdict(info))
+
+
+def save_pose(path: Path, pose: PoseNet) -> None:
+    """Write ``path`` as ``save_checkpoint`` does: what training goes on with, not for robots."""
+    _save(path, pose, {'kind': _POSE})
 
 
 def load_checkpoint(path: Path) -> tuple[DepthSegNet, CheckpointInfo]:
     """Read what ``save_checkpoint`` wrote; raises CheckpointError naming what is wrong."""
+    fields, tensors = _load(path)
+    if fields.get('kind') == _POSE:
+        raise CheckpointError(f'{path} holds a PoseNet: give the checkpoint of the network itself')
+    try:
+        info = CheckpointInfo(**{**fields, 'class_names': tuple(fields['class_names'])})
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f'{path} is not a checkpoint of dsn train: {error}') from error
+    network = info.build()
+    network.load_state_dict(matching_state(path, tensors, network, 'the network of its header'))
+    return network, info
+
+
+def load_pose(path: Path) -> PoseNet:
+    """Read what ``save_pose`` wrote; raises CheckpointError naming what is wrong."""
+    fields, tensors = _load(path)
+    if fields.get('kind') != _POSE:
+        raise CheckpointError(f'{path} holds no PoseNet: give the file that training wrote of it')
+    pose = PoseNet()
+    pose.load_state_dict(matching_state(path, tensors, pose, 'a PoseNet'))
+    return pose
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header entries and tensors, on the CPU, of any safetensors file.
+
+    Raises CheckpointError naming the file that is missing, cut short or something else.
+    """
     if not path.is_file():
         raise CheckpointError(f'{path}: no such checkpoint')
     try:
         with safe_open(path, framework='pt') as file:
-            metadata = file.metadata() or {}
-        if _KEY not in metadata:
-            raise CheckpointError(
-                f'{path} has no {_KEY!r} entry in its header: not a checkpoint of dsn train'
-            )
-        fields = json.loads(metadata[_KEY])
-        info = CheckpointInfo(**{**fields, 'class_names': tuple(fields['class_names'])})
-        network = info.build()
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, json.JSONDecodeError, KeyError, TypeError) as error:
+            header = file.metadata() or {}
+        return header, load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f'{path} cannot be read as safetensors: {error}') from error
+
+
+def matching_state(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    module: nn.Module,
+    what: str,
+    theirs: Callable[[str], str] = str,
+) -> dict[str, Tensor]:
+    """State dict of ``module`` from the ``tensors`` of file ``path``, every one of them used.
+
+    ``theirs`` gives their name of a tensor of ours. The counters of batch norms, which nothing
+    here reads, may be absent. Raises CheckpointError that ``path`` does not hold ``what``, naming
+    the first tensor that is missing, of another shape, of integers, not finite, or too many.
+    """
+
+    def wrong(name: str, why: str) -> CheckpointError:
+        return CheckpointError(f'{path} does not hold {what}: tensor {name} {why}')
+
+    state: dict[str, Tensor] = {}
+    for ours, mine in module.state_dict().items():
+        name = theirs(ours)
+        if name not in tensors:
+            if not ours.endswith('num_batches_tracked'):
+                raise wrong(name, 'is missing')
+            state[ours] = mine
+            continue
+        found = tensors[name]
+        if found.shape != mine.shape:
+            raise wrong(name, f'is {tuple(found.shape)}, must be {tuple(mine.shape)}')
+        if found.is_floating_point() != mine.is_floating_point():
+            raise wrong(name, f'is {found.dtype}, must be {mine.dtype}')
+        # Not isfinite(found).all(): that allocates as much again.
+        if not torch.isfinite(torch.stack(torch.aminmax(found))).all():
+            raise wrong(name, 'has values that are not finite')
+        state[ours] = found
+    unused = set(tensors) - {theirs(ours) for ours in state}
+    if unused:
+        raise wrong(min(unused), 'has no place there')
+    return state
+
+
+def _save(path: Path, module: nn.Module, fields: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f'{path.name}.partial')
+    state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    save_file(state, beside, metadata={HEADER: json.dumps(fields)})
+    os.replace(beside, path)
+
+
+def _load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    header, tensors = read_safetensors(path)
+    if HEADER not in header:
+        raise CheckpointError(
+            f'{path} has no {HEADER!r} entry in its header: not a checkpoint of dsn train'
+        )
+    try:
+        fields = json.loads(header[HEADER])
+    except json.JSONDecodeError as error:
         raise CheckpointError(f'{path} is not a checkpoint of dsn train: {error}') from error
-    except RuntimeError as error:  # load_state_dict: names or shapes of another network
-        first_line = str(error).splitlines()[0]
-        raise CheckpointError(f'{path} holds another network: {first_line}') from error
-    return network, info
+    if not isinstance(fields, dict):
+        raise CheckpointError(f'{path} is not a checkpoint of dsn train: its header is {fields!r}')
+    return fields, tensors
 
 
 def sha256(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Errors that are the user's to mend."""
 
-__all__ = ['UserError']
+__all__ = ['ConfigError', 'UserError', 'require']
 
 
 class UserError(Exception):
@@ -8,3 +8,13 @@ class UserError(Exception):
 
     The command line prints it as it is and exits with 2; the node logs it.
     """
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be used; the text names the field."""
+
+
+def require(condition: bool, name: str, what: str, value: object) -> None:
+    """Raise ConfigError saying that field ``name`` must be ``what``, unless ``condition``."""
+    if not condition:
+        raise ConfigError(f'{name} must be {what}, got {value!r}')

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsn_core.labels import UNLABELLED
-
 __all__ = ['GoldenComparison', 'GoldenFigures', 'golden_frame']
 
 STRIDE = 16  # the figures keep one point of every 16 x 16 pixels
@@ -137,6 +135,4 @@ class GoldenFigures:
             raise ValueError('golden: depth, labels and confidence must be grids of one size')
         if not (np.isfinite(depth).all() and (depth > 0).all()):
             raise ValueError('golden: depth must be finite and above zero')
-        if (labels == UNLABELLED).any():
-            raise ValueError('golden: labels must be class ids')
         return cls(depth, labels, confidence)

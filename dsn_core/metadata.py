@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dsn_core.golden import GoldenFigures
+from dsn_core.labels import UNLABELLED
 
 __all__ = ['METADATA_KEY', 'MIN_SIDE', 'ModelMetadata']
 
@@ -24,6 +25,7 @@ class ModelMetadata:
     ``focal_length`` is the focal length in pixels, at the model's own width, of the camera that
     ``depth`` is expressed for. A camera with focal length f (scaled to the model's width) sees the
     same picture f / focal_length times as far away. None: the network knows one camera only.
+    Without ``class_names`` the network knows depth only, and every label is 255 (unlabelled).
     """
 
     name: str
@@ -52,8 +54,8 @@ class ModelMetadata:
                     f'{field} must be a multiple of 32 from {MIN_SIDE} on, got {value!r}'
                 )
         names = self.class_names
-        if not 1 <= len(names) <= 255 or not all(isinstance(n, str) and n for n in names):
-            raise ValueError('class_names must be 1 to 255 names')
+        if len(names) > UNLABELLED or not all(isinstance(n, str) and n for n in names):
+            raise ValueError(f'class_names must be at most {UNLABELLED} names')
         if not 0 < self.min_depth < self.max_depth < math.inf:
             raise ValueError(
                 f'min_depth and max_depth must be 0 < min < max, got '
@@ -65,7 +67,8 @@ class ModelMetadata:
             raise ValueError(f"precision must be 'fp32', 'fp16' or 'int8', got {self.precision!r}")
         if self.focal_length is not None and not 0 < self.focal_length < math.inf:
             raise ValueError(f'focal_length must be above zero, got {self.focal_length}')
-        if (self.golden.labels >= len(names)).any():
+        labels = self.golden.labels
+        if (labels[(labels != UNLABELLED) | (len(names) > 0)] >= len(names)).any():
             raise ValueError('golden: a label is not among class_names')
 
     def to_json(self) -> str:

@@ -56,7 +56,7 @@ def choose_image_topic(bag: 'Bag', wanted: str | None = None) -> TopicInfo:
     if len({_camera(t.name) for t in candidates}) > 1:
         raise BagError(
             f'{bag.path} has several image topics: choose one of '
-            f'{", ".join(t.name for t in candidates)} with --topic'
+            f'{", ".join(t.name for t in candidates)} with --topic (topic= in a configuration)'
         )
     return max(candidates, key=lambda t: (t.count, t.type == IMAGE))
 

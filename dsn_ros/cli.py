@@ -302,18 +302,32 @@ def simulate(
 def train(
     config: Annotated[Path, typer.Argument(help='Configuration (.yaml).')],
     overrides: Annotated[list[str] | None, typer.Argument(help='key=value ...')] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            help='Stop after this stage: frames, translate, day-depth, label, distil or export.'
+        ),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option('--show', help='Print the whole configuration, explained, and stop.')
+    ] = False,
 ) -> None:
     """Train a network; stopped, it goes on where it was when it is run again.
 
-    Example: `dsn train config/train/sim_supervised.yaml out=runs/street`
+    Stages that are done and up to date are not done again. With more than one GPU or machine:
+    `torchrun --nproc-per-node 4 -m dsn_ros.cli train CONFIG`.
+
+    Examples: `dsn train config/train/my_robot.yaml day=DAY_BAG night=NIGHT_BAG`,
+    `dsn train config/train/sim_supervised.yaml out=runs/street`
     """
     try:
-        from dsn_core.training.config import load_config
-        from dsn_core.training.supervised import train_supervised
+        from dsn_ros.train import show_config, train
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed: pip install 'dsn_ros[train]'") from error
-    checkpoint = train_supervised(load_config(config, overrides or []))
-    OUTPUT.print(f'{checkpoint} is trained: dsn export {checkpoint} --out MODEL.onnx')
+    if show:
+        sys.stdout.write(show_config(config, overrides or []))
+        return
+    OUTPUT.print(train(config, overrides or [], stage))
 
 
 def main() -> None:

@@ -12,18 +12,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.data.picture_file import PICTURES, VIDEOS
+from dsn_core.visual import overlay
 from dsn_ros.engines import Engine
 from dsn_ros.errors import UserError
 from dsn_ros.metrics import Latencies, run_metrics
 from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.report import ReportBuilder
-from dsn_ros.visual import overlay
 
 __all__ = ['Source', 'find_sources', 'infer']
 
-PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
-VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg')
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 _logger = logging.getLogger(__name__)

@@ -6,11 +6,11 @@ from typing import Any
 
 import cv2
 
+from dsn_core.visual import overlay
 from dsn_ros.bag_writer import BagWriter
 from dsn_ros.cloud import organised_cloud
 from dsn_ros.messages import stamp_ns
 from dsn_ros.pipeline import Perception
-from dsn_ros.visual import overlay
 
 __all__ = ['Recorder']
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsn_core.labels import CITYSCAPES
+from dsn_core.visual import colourise_depth
 from dsn_ros.report_page import Contents, DepthRange, Latency, Picture, page
-from dsn_ros.visual import colourise_depth
 
 if TYPE_CHECKING:
     from dsn_ros.pipeline import Perception

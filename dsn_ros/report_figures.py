@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsn_core.labels import CITYSCAPES, UNLABELLED
+from dsn_core.visual import colourise_depth
 from dsn_ros.report_html import DASH, data_uri, number, section, text
-from dsn_ros.visual import colourise_depth
 
 if TYPE_CHECKING:
     from dsn_ros.report_page import DepthRange, Latency

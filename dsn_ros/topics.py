@@ -6,12 +6,12 @@ ROS is imported when the topics are made, not before.
 from importlib import import_module
 from typing import Any
 
+from dsn_core.visual import overlay
 from dsn_ros.cloud import organised_cloud
 from dsn_ros.diagnostics import Diagnosis
 from dsn_ros.errors import UserError
 from dsn_ros.message_builders import RosMessages
 from dsn_ros.pipeline import Perception
-from dsn_ros.visual import overlay
 
 __all__ = ['OutputTopics', 'diagnostic_array', 'image_topic', 'subscribe']
 

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.visual import colourise_depth, overlay
 from dsn_ros.bags import choose_image_topic, find_camera_info_topic, open_bag
 from dsn_ros.camera import Camera
 from dsn_ros.engines import load_engine
 from dsn_ros.messages import camera_info_fields, compressed_to_rgb
 from dsn_ros.pipeline import Frame, Pipeline
-from dsn_ros.visual import colourise_depth, overlay
 
 HERE = Path(__file__).parent
 BAG = HERE.parents[1] / 'demo' / 'street'

@@ -1,7 +1,8 @@
 """Frames of recorded or simulated drives with their ground truth, as ``dsn simulate`` writes them.
 
 A drive is a folder: ``drive.json``, ``image/NNNNNN.jpg``, ``depth/NNNNNN.png`` (uint16, metres x
-256, 0 = sky or not measured) and ``labels/NNNNNN.png`` (uint8 class ids).
+256, 0 = sky or not measured) and ``labels/NNNNNN.png`` (uint8 class ids); ``poses.txt``, where
+there is one, holds a camera-to-world matrix a frame (3 x 4, row by row, metres).
 """
 
 import json
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from dsn_core.errors import UserError
 
-__all__ = ['DEPTH_UNITS', 'Drive', 'DriveError', 'DriveFrame', 'find_drives']
+__all__ = ['DEPTH_UNITS', 'Drive', 'DriveError', 'DriveFrame', 'find_drives', 'read_poses']
 
 DEPTH_UNITS = 256.0  # stored value per metre
 
@@ -44,7 +45,12 @@ class Drive:
     height: int
     fx: float
     fy: float
+    cx: float
+    cy: float
     frames: int
+    fps: float
+    segments: tuple[int, ...]
+    """Number of each frame's street; the drive jumps to another one. None: one street."""
 
     @classmethod
     def open(cls, path: Path) -> 'Drive':
@@ -53,15 +59,27 @@ class Drive:
         try:
             data = json.loads(file.read_text())
             camera = data['intrinsics']
+            width, height = int(camera['width']), int(camera['height'])
+            frames = len(list((path / 'image').glob('*.jpg')))
+            fps = float(data.get('fps', 10.0))
+            if not fps > 0:
+                raise ValueError(f'fps is {fps}')
+            segments = tuple(int(s) for s in data.get('segments', ()))
+            if segments and len(segments) < frames:
+                raise ValueError(f'{len(segments)} segments for {frames} frames')
             return cls(
                 path=path,
                 condition=str(data['condition']),
                 split=str(data['split']),
-                width=int(camera['width']),
-                height=int(camera['height']),
+                width=width,
+                height=height,
                 fx=float(camera['fx']),
                 fy=float(camera['fy']),
-                frames=len(list((path / 'image').glob('*.jpg'))),
+                cx=float(camera.get('cx', (width - 1) / 2)),
+                cy=float(camera.get('cy', (height - 1) / 2)),
+                frames=frames,
+                fps=fps,
+                segments=segments,
             )
         except FileNotFoundError as error:
             raise DriveError(f'{path} is no drive: it has no drive.json') from error
@@ -71,14 +89,57 @@ class Drive:
     def read(self, index: int) -> DriveFrame:
         """Frame ``index``; raises DriveError naming the file that cannot be read."""
         stem = f'{index:06d}'
-        image = _read(self.path / 'image' / f'{stem}.jpg', cv2.IMREAD_COLOR)
         depth = _read(self.path / 'depth' / f'{stem}.png', cv2.IMREAD_UNCHANGED)
         labels = _read(self.path / 'labels' / f'{stem}.png', cv2.IMREAD_UNCHANGED)
         return DriveFrame(
-            np.ascontiguousarray(image[..., ::-1]),
+            self.image(index),
             depth.astype(np.float32) / np.float32(DEPTH_UNITS),
             labels.astype(np.uint8, copy=False),
         )
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) RGB alone; raises DriveError naming the file."""
+        image = _read(self.image_file(index), cv2.IMREAD_COLOR)
+        return np.ascontiguousarray(image[..., ::-1]).astype(np.uint8, copy=False)
+
+    def image_file(self, index: int) -> Path:
+        """Where the picture of frame ``index`` is."""
+        return self.path / 'image' / f'{index:06d}.jpg'
+
+    @property
+    def poses_file(self) -> Path:
+        """Where the poses are, if the drive has any."""
+        return self.path / 'poses.txt'
+
+    def poses(self) -> NDArray[np.float64] | None:
+        """(frames, 3, 4) camera to world, metres; None if the drive has none.
+
+        Raises DriveError naming the file if it is damaged.
+        """
+        if not self.poses_file.is_file():
+            return None
+        return read_poses(self.poses_file, self.frames)
+
+    @property
+    def intrinsics(self) -> NDArray[np.float64]:
+        """K (3, 3), pixels."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
+
+
+def read_poses(file: Path, frames: int | None = None) -> NDArray[np.float64]:
+    """Poses (N, 3, 4) in a text file of 12 numbers a row, as KITTI's odometry has them.
+
+    Raises DriveError naming the file that is missing, damaged or not of N = ``frames`` rows.
+    """
+    try:
+        rows = np.loadtxt(file, dtype=np.float64, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise DriveError(f'poses {file} cannot be read: {error}') from error
+    if rows.shape[1] != 12 or not np.isfinite(rows).all():
+        raise DriveError(f'{file} must hold 12 numbers a row, camera to world (3 x 4), metres')
+    if frames is not None and len(rows) != frames:
+        raise DriveError(f'{file} has {len(rows)} rows for {frames} frames: it must have as many')
+    return rows.reshape(-1, 3, 4)
 
 
 def _read(path: Path, flags: int) -> NDArray[np.generic]:

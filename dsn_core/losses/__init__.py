@@ -1,5 +1,6 @@
 """The losses, one file each, named by what they measure; ``TotalLoss`` is the paper's sum."""
 
+from dsn_core.losses.affine import affine_invariant_distillation
 from dsn_core.losses.consistency import domain_consistency
 from dsn_core.losses.distillation import depth_distillation, segmentation_distillation
 from dsn_core.losses.ground_truth import label_cross_entropy, log_depth_error
@@ -15,7 +16,7 @@ from dsn_core.losses.smoothness import edge_aware_smoothness
 from dsn_core.losses.speed import speed_supervision
 from dsn_core.losses.ssim import ssim_dissimilarity, structural_similarity
 from dsn_core.losses.total import LossInputs, PseudoLabels, TotalLoss, View
-from dsn_core.losses.weights import LossOptions, LossWeights
+from dsn_core.losses.weights import LossOptions, LossWeights, required_inputs
 
 __all__ = [
     'Frames',
@@ -25,6 +26,7 @@ __all__ = [
     'PseudoLabels',
     'TotalLoss',
     'View',
+    'affine_invariant_distillation',
     'auto_mask',
     'depth_distillation',
     'domain_consistency',
@@ -36,6 +38,7 @@ __all__ = [
     'multiscale_smoothness',
     'over_sources',
     'photometric_error',
+    'required_inputs',
     'segmentation_distillation',
     'speed_supervision',
     'ssim_dissimilarity',

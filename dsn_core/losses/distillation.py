@@ -9,7 +9,12 @@ from dsn_core.losses.checks import as_map, full_precision, require_images, requi
 from dsn_core.losses.consistency import median_per_image
 from dsn_core.losses.ssim import structural_similarity
 
-__all__ = ['depth_distillation', 'segmentation_distillation']
+__all__ = [
+    'depth_distillation',
+    'median_of_kept',
+    'segmentation_distillation',
+    'teacher_depth_in_unit_of',
+]
 
 
 def depth_distillation(
@@ -23,16 +28,15 @@ def depth_distillation(
     the medians, median(D) / median(D̂), image by image: teacher and student each have their own
     arbitrary scale. SSIM's constants and the weights of Eq 18 suit values of about 1.
 
-    The ratio taken here is differentiated like the rest of the formula, so that a smaller D would
-    mean a smaller loss; ``TotalLoss`` therefore brings both to median 1 first, holds that scale
-    fixed and passes 1. Departs from print, which says nothing of scale. Raises ValueError naming
-    the argument whose shape is wrong.
+    The ratio carries no gradient: if it did, a smaller D would mean a smaller loss, without end.
+    Departs from print, which says nothing of scale. Raises ValueError naming the argument whose
+    shape is wrong.
     """
     depth = full_precision(as_map('depth', depth))
     teacher = full_precision(as_map('teacher_depth', teacher_depth)).detach()
     require_same_shape(depth=depth, teacher_depth=teacher)
     if scale is None:
-        scale = median_per_image(depth) / median_per_image(teacher)  # (B, 1, 1, 1)
+        scale = median_per_image(depth.detach()) / median_per_image(teacher)  # (B, 1, 1, 1)
     elif isinstance(scale, Tensor):
         if scale.ndim > 1 or scale.numel() not in (1, len(depth)):
             raise ValueError(
@@ -42,6 +46,37 @@ def depth_distillation(
     teacher = teacher * scale
     structure = 1 - structural_similarity(depth, teacher)  # (B, 1, H, W) in [0, 2]
     return (depth - teacher).square().mean() + structure.mean()
+
+
+def teacher_depth_in_unit_of(depth: Tensor, teacher_disparity: Tensor, max_depth: float) -> Tensor:
+    """The teacher's depth (B, 1, H, W) in the student's unit, without gradient: s D̂ of Eq 15.
+
+    ``depth`` of the student and ``teacher_disparity``, inverse depth >= 0 in any unit, both
+    (B, 1, H, W) or (B, H, W). The unit of each picture is the ratio of the medians of both inverse
+    depths over the pixels where the teacher's is above zero. Zero, infinitely far, becomes
+    ``max_depth``, as does all beyond: the student cannot say more. Raises ValueError naming the
+    argument whose shape is wrong.
+    """
+    disparity = 1 / full_precision(as_map('depth', depth)).detach()
+    teacher = full_precision(as_map('teacher_disparity', teacher_disparity)).detach()
+    require_same_shape(depth=disparity, teacher_disparity=teacher)
+    near = teacher > 0
+    median, teacher_median = median_of_kept(disparity, near), median_of_kept(teacher, near)
+    # Both are zero where all is infinitely far.
+    scale = torch.where(teacher_median > 0, median / teacher_median, 0)  # (B, 1, 1, 1)
+    return 1 / (teacher * scale).clamp(min=1 / max_depth)
+
+
+def median_of_kept(values: Tensor, keep: Tensor) -> Tensor:
+    """Median of ``values`` (B, 1, H, W) where ``keep`` (bool, same shape) as (B, 1, 1, 1).
+
+    Zero for a picture of which nothing is kept. Differentiable, see ``median_per_image``.
+    """
+    medians = [
+        median_per_image(v[k].view(1, 1, 1, -1)) if k.any() else v.new_zeros(1, 1, 1, 1)
+        for v, k in zip(values, keep, strict=True)
+    ]
+    return torch.cat(medians)
 
 
 def segmentation_distillation(

@@ -8,9 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from dsn_core.losses.affine import affine_invariant_distillation
 from dsn_core.losses.checks import full_precision
 from dsn_core.losses.consistency import domain_consistency, in_space
-from dsn_core.losses.distillation import depth_distillation, segmentation_distillation
+from dsn_core.losses.distillation import (
+    depth_distillation,
+    segmentation_distillation,
+    teacher_depth_in_unit_of,
+)
 from dsn_core.losses.light import exposure_control, light_similarity, total_variation
 from dsn_core.losses.photometric import unwarped_error
 from dsn_core.losses.self_supervised import Frames, multiscale_smoothness, view_synthesis_error
@@ -50,8 +55,8 @@ class LossInputs:
     """One batch: B real day pictures and B real night ones, each with its translation.
 
     Whatever only a term of weight zero would use may stay None. Sample b is the same scene, and
-    the same flip, in ``day``, ``synthetic_night``, ``day_frames``, ``teacher_depth`` and
-    ``day_labels``; so in ``night``, ``synthetic_day``, ``night_frames`` and ``night_labels``.
+    the same flip, in ``day``, ``synthetic_night``, ``day_frames``, ``teacher_disparity``
+    and ``day_labels``; so in ``night``, ``synthetic_day``, ``night_frames`` and ``night_labels``.
     """
 
     day: View | None = None
@@ -66,8 +71,9 @@ class LossInputs:
     """The real day's neighbours and motion."""
     night_frames: Frames | None = None
     """The real night's neighbours and motion."""
-    teacher_depth: Tensor | None = None
-    """Depth of real day (B, 1, H, W) by the day teacher, above zero, any scale."""
+    teacher_disparity: Tensor | None = None
+    """Inverse depth of real day (B, 1, H, W) by the day teacher, finite, >= 0, in any unit. 0 is
+    infinitely far; with the option teacher_depth 'affine' its zero may lie anywhere."""
     day_labels: PseudoLabels | None = None
     """Pseudo-labels of real day, y^d."""
     night_labels: PseudoLabels | None = None
@@ -221,20 +227,19 @@ class TotalLoss:
         return domain_consistency(reference, values, mask)
 
     def _depth_distillation(self, inputs: LossInputs) -> Iterator[Term]:
-        """Eq 15, on real day."""
+        """Eq 15, or its affine-invariant counterpart, on real day."""
         day = _need(inputs.day, 'day', 'depth_distillation')
-        teacher = _need(inputs.teacher_depth, 'teacher_depth', 'depth_distillation')
-        space = self.options.depth_space
-        student = self._depth(day)
-        if space == 'depth':
-            _, median = in_space(student, 'relative_depth')
-            _, teacher_median = in_space(teacher, 'relative_depth')
-            value = depth_distillation(student, teacher, (median / teacher_median).flatten())
+        teacher = _need(inputs.teacher_disparity, 'teacher_disparity', 'depth_distillation')
+        if self.options.teacher_depth == 'affine':
+            # The sigmoid's values are inverse depth up to scale and shift, too.
+            value = affine_invariant_distillation(day.perceived.disparities[0], teacher)
         else:
-            # Each over its own median: teacher and student share no unit.
-            student, _ = in_space(student, space)
-            teacher, _ = in_space(teacher, space)
-            value = depth_distillation(student, teacher, 1.0)
+            depth = self._depth(day)
+            target = teacher_depth_in_unit_of(depth, teacher, self.options.max_depth)
+            space = self.options.depth_space
+            student, median = in_space(depth, space)
+            target, _ = in_space(target, space, median)
+            value = depth_distillation(student, target, 1.0)
         yield 'day', 1.0, value
 
     def _segmentation(self, inputs: LossInputs) -> Iterator[Term]:

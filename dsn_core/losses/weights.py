@@ -7,7 +7,9 @@ from dsn_core.labels import CITYSCAPES
 from dsn_core.losses.consistency import DEPTH_SPACES
 from dsn_core.models.decoder import SCALES
 
-__all__ = ['LossOptions', 'LossWeights']
+__all__ = ['TEACHER_DEPTHS', 'LossOptions', 'LossWeights', 'required_inputs']
+
+TEACHER_DEPTHS = ('scale', 'affine')
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,10 @@ class LossOptions:
     """Leave out pixels that the unwarped source explains better than the warped."""
     depth_space: str = 'relative_disparity'
     """Where Eq 12, 13 and 15 compare: relative_disparity, relative_depth, or depth as printed."""
+    teacher_depth: str = 'scale'
+    """How the day depth teacher is followed: scale (Eq 15, its disparity is known up to scale) or
+    affine (beyond the paper, up to scale and shift: foundation models; depth_space says nothing
+    then)."""
     confidence_threshold: float = 0.1
     """Tau of Eq 16."""
     exposure_patch: int = 32
@@ -90,6 +96,7 @@ class LossOptions:
             'scales': not self.scales or not set(self.scales) <= set(SCALES),
             'alpha': not 0 <= self.alpha <= 1,
             'depth_space': self.depth_space not in DEPTH_SPACES,
+            'teacher_depth': self.teacher_depth not in TEACHER_DEPTHS,
             'confidence_threshold': not 0 <= self.confidence_threshold < 1,
             'exposure_patch': self.exposure_patch < 1,
         }
@@ -98,9 +105,63 @@ class LossOptions:
             'scales': f'some of {SCALES}',
             'alpha': '0 to 1',
             'depth_space': f'one of {", ".join(DEPTH_SPACES)}',
+            'teacher_depth': f'one of {", ".join(TEACHER_DEPTHS)}',
             'confidence_threshold': '0 to below 1',
             'exposure_patch': 'above zero',
         }
         for name, is_wrong in wrong.items():
             if is_wrong:
                 raise ValueError(f'{name} must be {allowed[name]}, got {getattr(self, name)!r}')
+
+
+# Group and term of a weight, both not zero: what the term looks at.
+_NEEDS = {
+    ('self_supervision', 'self_supervision_day'): ('day', 'day_frames'),
+    ('self_supervision', 'self_supervision_synthetic_night'): ('synthetic_night', 'day_frames'),
+    ('self_supervision', 'self_supervision_night'): ('night', 'night_frames'),
+    ('consistency', 'consistency_real'): ('day', 'synthetic_night'),
+    ('consistency', 'consistency_synthetic'): ('synthetic_day', 'night', 'night_labels'),
+    ('depth_distillation', 'depth_distillation'): ('day', 'teacher_disparity'),
+    ('segmentation', 'segmentation_day'): ('day', 'day_labels'),
+    ('segmentation', 'segmentation_synthetic_night'): ('synthetic_night', 'day_labels'),
+    ('segmentation', 'segmentation_night'): ('night', 'night_labels'),
+}
+
+
+def required_inputs(weights: LossWeights) -> frozenset[str]:
+    """Names of the fields of ``LossInputs`` that ``TotalLoss`` with ``weights`` is to be given.
+
+    Two groups take what is there, and are given what the others look at anyway:
+
+    - light (Eq 3): the views of the other terms. The real day with its translation, and with
+      exposure control the real night's translation with the night, whose brightness it takes. If
+      no other term looks at a view, all four.
+    - speed: the frames of the other terms; if none has any, those of day and night.
+
+    So ``TotalLoss`` misses each of these names, but for those that only these two groups want:
+    light averages over the views that are given (exposure control does miss its day), and speed
+    makes do with one side. Nothing where every term weighs zero.
+    """
+    needed = {
+        name
+        for (group, term), names in _NEEDS.items()
+        if getattr(weights, group) and getattr(weights, term)
+        for name in names
+    }
+    if weights.speed and not needed & {'day_frames', 'night_frames'}:
+        needed |= {'day_frames', 'night_frames'}
+    exposure = weights.light_exposure
+    if weights.light and (weights.light_variation or weights.light_similarity or exposure):
+        needed |= _seen_by_light(needed, bool(exposure))
+    return frozenset(needed)
+
+
+def _seen_by_light(needed: set[str], exposure: bool) -> set[str]:
+    views = needed & {'day', 'synthetic_night', 'night', 'synthetic_day'}
+    if not views:
+        return {'day', 'synthetic_night', 'night', 'synthetic_day'}
+    if 'synthetic_night' in views:
+        views.add('day')
+    if 'night' in views and exposure:
+        views.add('synthetic_day')
+    return views

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from dsn_core.labels import UNLABELLED
 from dsn_core.models.depthsegnet import DepthSegNet
 from dsn_core.models.encoder import BasicBlock
 from dsn_core.models.light import LightModule
@@ -105,19 +106,24 @@ class DeployNet(nn.Module):
             network.light.layers[-2] = half_rate_convolution(last)
         # The other scales' heads serve the losses only.
         for decoder in (network.depth_decoder, network.seg_decoder):
-            decoder.heads = decoder.heads[:1]
+            if decoder is not None:
+                decoder.heads = decoder.heads[:1]
         self.network = network.requires_grad_(False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``image`` (B, H, W, 3) uint8 RGB → depth, labels, confidence, each (B, H, W).
 
         Depth float32 in the network's units, labels uint8 class ids, confidence uint8: the
-        winning class's probability x 255, rounded.
+        winning class's probability x 255, rounded. A network without classes says 255
+        (unlabelled) and 0 everywhere.
         """
         dtype = next(self.network.parameters()).dtype
         x = image.to(dtype).permute(0, 3, 1, 2) / 255  # (B, 3, H, W)
         perceived = self.network(x, scales=(0,))
         depth = self.network.depth(perceived.disparities[0].float())[:, 0]  # (B, H, W)
+        if self.network.seg_decoder is None:
+            unsure = torch.zeros_like(depth, dtype=torch.uint8)
+            return depth, unsure + UNLABELLED, unsure
         logits = perceived.logits[0]  # (B, C, H, W)
         best, labels = logits.max(dim=1)  # (B, H, W)
         # The winner's softmax is 1 / sum(exp(logit - best)): no division map of C channels.

@@ -23,7 +23,7 @@ class Perceived(NamedTuple):
     """
 
     disparities: dict[int, Tensor]  # (B, 1, h, w), sigmoid, in (0, 1)
-    logits: dict[int, Tensor]  # (B, num_classes, h, w)
+    logits: dict[int, Tensor]  # (B, num_classes, h, w); none without classes
     light: Tensor  # (B, 3, H, W) in (-1, 1)
     enhanced: Tensor  # (B, 3, H, W): image + light
 
@@ -31,7 +31,8 @@ class Perceived(NamedTuple):
 class DepthSegNet(nn.Module):
     """One network for monocular depth and semantic segmentation, by day and by night.
 
-    ``light=False`` leaves the light module out (Table 5's LE ablation, Monodepth2-naive).
+    ``light=False`` leaves the light module out (Table 5's LE ablation, Monodepth2-naive);
+    ``num_classes=0`` the decoder for classes, which leaves Monodepth2 [17] when both are out.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class DepthSegNet(nn.Module):
         self.light = LightModule() if light else None
         self.encoder = ResNetEncoder()
         self.depth_decoder = Decoder(ResNetEncoder.channels, 1)
-        self.seg_decoder = Decoder(ResNetEncoder.channels, num_classes)
+        self.seg_decoder = Decoder(ResNetEncoder.channels, num_classes) if num_classes else None
 
     def forward(self, image: Tensor, scales: Sequence[int] = SCALES) -> Perceived:
         """Image (B, 3, H, W) in [0, 1], H and W multiples of 32 → disparities, classes, light."""
@@ -61,7 +62,7 @@ class DepthSegNet(nn.Module):
         features = self.encoder(enhanced)  # strides 2, 4, 8, 16, 32
         raw_disparities = self.depth_decoder(features, scales)
         disparities = {s: torch.sigmoid(raw) for s, raw in raw_disparities.items()}
-        logits = self.seg_decoder(features, scales)
+        logits = {} if self.seg_decoder is None else self.seg_decoder(features, scales)
         return Perceived(disparities, logits, light, enhanced)
 
     def depth(self, disparity: Tensor) -> Tensor:

@@ -1,27 +1,27 @@
 """Training with ground truth: the second way to a model, beside the paper's label-free one."""
 
-import copy
 import logging
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torch.utils.data import DataLoader
 
 from dsn_core.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from dsn_core.data.drives import Drive, find_drives
 from dsn_core.labels import CITYSCAPES, UNLABELLED
 from dsn_core.losses import label_cross_entropy, log_depth_error
 from dsn_core.models import DepthSegNet
-from dsn_core.training.config import PhaseConfig, SupervisedConfig
+from dsn_core.training import world
+from dsn_core.training.average import MovingAverage
+from dsn_core.training.fit import fit
+from dsn_core.training.run_log import RunLog
 from dsn_core.training.samples import DriveSamples
+from dsn_core.training.supervised_config import PhaseConfig, SupervisedConfig
+from dsn_core.training.trainer_config import TrainerConfig
 from dsn_core.training.validation import validate
 
 __all__ = ['train_supervised']
@@ -37,13 +37,14 @@ class SupervisedStage(lightning.LightningModule):
     """One phase: the network, its moving average and the optimiser."""
 
     class_weights: Tensor
+    clip_gradient = 1.0
 
     def __init__(
         self, network: DepthSegNet, config: SupervisedConfig, phase: int, class_weights: Tensor
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(network).requires_grad_(False).eval()
+        self.average = MovingAverage(network, config.ema_decay)
         self.config = config
         self.phase: PhaseConfig = config.phases[phase]
         self.register_buffer('class_weights', class_weights)
@@ -72,22 +73,12 @@ class SupervisedStage(lightning.LightningModule):
                 f'label loss {float(label_loss)}: lower phases.learning_rate'
             )
         self.log_dict(
-            {'depth_loss': depth_loss, 'label_loss': label_loss},
-            prog_bar=True,
-            batch_size=len(image),
+            {'depth_loss': depth_loss.detach(), 'label_loss': label_loss.detach()}, prog_bar=True
         )
         return loss
 
     def on_train_batch_end(self, *_: object) -> None:
-        # Short at first, so that the average does not remember the beginning.
-        decay = min(self.config.ema_decay, (1 + self.global_step) / (10 + self.global_step))
-        with torch.no_grad():
-            live = self.network.state_dict()
-            for name, value in self.average.state_dict().items():
-                if value.dtype.is_floating_point:
-                    value.lerp_(live[name], 1 - decay)
-                else:
-                    value.copy_(live[name])
+        self.average.update(self.network, self.global_step)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(
@@ -117,6 +108,7 @@ def train_supervised(config: SupervisedConfig) -> Path:
     phase that has left its checkpoint is not run again, one that was stopped goes on where its
     last saved state stands. Raises ValueError where the data is missing.
     """
+    world.join()
     drives = find_drives(config.data, split='train')
     validation = find_drives(config.data, split='validation')
     config.out.mkdir(parents=True, exist_ok=True)
@@ -135,12 +127,15 @@ def train_supervised(config: SupervisedConfig) -> Path:
             network, _ = load_checkpoint(previous)
         stage = SupervisedStage(network, config, index, class_weights)
         _fit(stage, drives, config, index)
-        best = stage.average if config.ema_decay > 0 else stage.network
-        save_checkpoint(checkpoint, best, info)
-        figures = validate(best, info, validation, config.validate_frames)
-        figures.write(config.out / f'phase-{index}.json')
-        for condition, row in figures.rows.items():
-            _logger.info('phase %d %s: %s', index, condition, row.summary())
+        best = stage.average.network
+        assert isinstance(best, DepthSegNet)
+        if not world.rank():
+            save_checkpoint(checkpoint, best, info)
+            figures = validate(best, info, validation, config.validate_frames)
+            figures.write(config.out / f'phase-{index}.json')
+            for condition, row in figures.rows.items():
+                _logger.info('phase %d %s: %s', index, condition, row.summary())
+        world.barrier()
     return checkpoint
 
 
@@ -157,39 +152,17 @@ def _fit(
     stage: SupervisedStage, drives: list[Drive], config: SupervisedConfig, index: int
 ) -> None:
     phase = config.phases[index]
-    folder = config.out / f'phase-{index}'
-    state = folder / 'last.ckpt'
-    # Written by this very training, and still read without running code from it.
-    done = torch.load(state, weights_only=True)['global_step'] if state.exists() else 0
-    loader = DataLoader(
-        DriveSamples(drives, config, index, first=done * phase.batch_size),
+    steps = phase.samples // phase.batch_size
+    fit(
+        stage,
+        DriveSamples(drives, config, index),
+        folder=config.out / f'phase-{index}',
+        steps=steps,
         batch_size=phase.batch_size,
-        num_workers=config.workers,
-        drop_last=True,
-        persistent_workers=False,
+        epoch_steps=steps,
+        settings=TrainerConfig(config.precision, True, 1, config.workers, config.save_minutes),
+        log=RunLog(config.out),
     )
-    trainer = lightning.Trainer(
-        max_steps=phase.samples // phase.batch_size,
-        accelerator='auto',
-        devices=1,
-        precision='bf16-mixed' if config.precision == 'bf16' else '32-true',
-        logger=CSVLogger(config.out, name='', version=f'phase-{index}'),
-        callbacks=[
-            ModelCheckpoint(
-                folder,
-                save_last=True,
-                save_top_k=0,
-                train_time_interval=timedelta(minutes=config.save_minutes),
-            ),
-            TQDMProgressBar(refresh_rate=10),
-        ],
-        gradient_clip_val=1.0,
-        log_every_n_steps=20,
-        enable_model_summary=False,
-    )
-    trainer.fit(stage, loader, ckpt_path=str(state) if state.exists() else None)
-    if trainer.global_step < phase.samples // phase.batch_size:
-        raise KeyboardInterrupt(f'stopped at step {trainer.global_step}: run again to go on')
 
 
 def _info(config: SupervisedConfig, phase: PhaseConfig) -> CheckpointInfo:

@@ -66,24 +66,27 @@ def validate(
 def _score(
     network: DepthSegNet, info: CheckpointInfo, frames: list[tuple[Drive, int]]
 ) -> ValidationRow:
+    device = next(network.parameters()).device
     score = LabelScore(info.class_names)
     metric, scaled = [], []
     for drive, index in frames:
         frame = drive.read(index)
         size = (info.width, info.height)
         image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-        x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+        x = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
         perceived = network(x, scales=(0,))
-        depth = network.depth(perceived.disparities[0])[0, 0].numpy()
+        depth = network.depth(perceived.disparities[0])[0, 0].cpu().numpy()
         if info.focal_length is not None:
             focal = np.sqrt(drive.fx * info.width / drive.width)
             focal *= np.sqrt(drive.fy * info.height / drive.height)
             depth = depth * np.float32(focal / info.focal_length)
         metric.append(depth_errors(frame.depth, depth, median_scaling=False))
         scaled.append(depth_errors(frame.depth, depth, median_scaling=True))
-        labels = perceived.logits[0][0].argmax(dim=0).byte().numpy()
-        full = (frame.labels.shape[1], frame.labels.shape[0])
-        score.add(frame.labels, cv2.resize(labels, full, interpolation=cv2.INTER_NEAREST_EXACT))
+        if perceived.logits:
+            labels = perceived.logits[0][0].argmax(dim=0).byte().cpu().numpy()
+            full = (frame.labels.shape[1], frame.labels.shape[0])
+            how = cv2.INTER_NEAREST_EXACT
+            score.add(frame.labels, cv2.resize(labels, full, interpolation=how))
     return ValidationRow(
         len(frames),
         DepthErrors.mean(metric)._asdict(),

@@ -7,10 +7,10 @@ import pytest
 from support.report_factory import METRIC, METRICS, RELATIVE, Page, decoded, perception, report
 
 from dsn_core.labels import CITYSCAPES, UNLABELLED
+from dsn_core.visual import colourise_depth
 from dsn_ros import report_figures
 from dsn_ros.report import MAX_LATENCIES, ReportBuilder
 from dsn_ros.report_html import number
-from dsn_ros.visual import colourise_depth
 
 
 class TestLegends:

@@ -8,6 +8,7 @@ torch = pytest.importorskip('torch', reason='torch is not installed')
 from support.loss_reference import images, ssim_by_windows, tensors
 
 from dsn_core.losses import depth_distillation, segmentation_distillation
+from dsn_core.losses.distillation import teacher_depth_in_unit_of
 
 
 def depths(seed=0, shape=(2, 1, 4, 5)):
@@ -46,10 +47,46 @@ def test_depth_gradient_and_none_for_the_teacher():
     depth, teacher = (t.requires_grad_(True) for t in tensors(*depths(6, (1, 1, 4, 4))))
     constant = teacher.detach()
     check = torch.autograd.gradcheck
-    assert check(lambda d: depth_distillation(d, constant), (depth,))
     assert check(lambda d: depth_distillation(d, constant, 0.1), (depth,))
     depth_distillation(depth, teacher).backward()
     assert teacher.grad is None
+
+
+def test_the_ratio_of_the_medians_is_held_fixed():
+    """Were it differentiated, a smaller depth would mean a smaller loss, without end."""
+    depth, teacher = tensors(*depths(8))
+    depth.requires_grad_(True)
+    medians = [np.median(t.detach().reshape(2, -1), axis=1) for t in (depth, teacher)]
+    ratio = torch.from_numpy(medians[0] / medians[1])
+    expected = torch.autograd.grad(depth_distillation(depth, teacher, ratio), depth)
+    found = torch.autograd.grad(depth_distillation(depth, teacher), depth)
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_teachers_depth_in_the_students_unit_by_numpy():
+    depth, disparity = depths(10)
+    disparity[:, :, 0] = 0  # the sky
+    found = teacher_depth_in_unit_of(*tensors(depth, disparity), max_depth=1.2)
+    for b in range(2):
+        near = disparity[b] > 0
+        ratio = np.median(1 / depth[b][near]) / np.median(disparity[b][near])
+        with np.errstate(divide='ignore'):
+            expected = np.minimum(1 / (ratio * disparity[b]), 1.2)
+        assert 0 < np.mean(expected == 1.2) < 1
+        np.testing.assert_allclose(found[b], expected)
+
+
+@pytest.mark.parametrize('rows', [1, 3, 4])
+def test_a_sky_infinitely_far_leaves_the_scale_alone(rows):
+    depth, _ = tensors(*depths(12))
+    depth.requires_grad_(True)
+    disparity = 7 / depth.detach()
+    disparity[0, :, :rows] = 0
+    found = teacher_depth_in_unit_of(depth, disparity, max_depth=50.0)
+    assert not found.requires_grad
+    assert (found[0, :, :rows] == 50).all()
+    torch.testing.assert_close(found[0, :, rows:], depth[0, :, rows:].detach())
+    torch.testing.assert_close(found[1], depth[1].detach())
 
 
 def classes(seed=0, shape=(2, 4, 3, 5)):
@@ -149,6 +186,8 @@ def test_wrong_shapes_are_named():
         depth_distillation(depth, depth[..., 1:])
     with pytest.raises(ValueError, match=r'^scale must be'):
         depth_distillation(depth, depth, torch.ones(3))
+    with pytest.raises(ValueError, match=r'^teacher_disparity must be'):
+        teacher_depth_in_unit_of(depth, depth[..., 1:], 100.0)
     logits = torch.ones(1, 3, 4, 4)
     ids = torch.zeros(1, 4, 4, dtype=torch.int64)
     with pytest.raises(ValueError, match=r'^logits must be'):

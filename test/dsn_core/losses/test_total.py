@@ -17,6 +17,7 @@ from dsn_core.losses import (
     PseudoLabels,
     TotalLoss,
     View,
+    affine_invariant_distillation,
     depth_distillation,
     domain_consistency,
     exposure_control,
@@ -28,6 +29,7 @@ from dsn_core.losses import (
     unwarped_error,
     view_synthesis_error,
 )
+from dsn_core.losses.consistency import DEPTH_SPACES
 from dsn_core.models import DepthSegNet, Perceived
 from dsn_core.models.decoder import disparity_to_depth
 
@@ -79,7 +81,7 @@ def inputs():
         synthetic_day=view(400),
         day_frames=frames(500),
         night_frames=frames(600),
-        teacher_depth=torch.from_numpy(images(700, 1, 1, 32, 48) + 0.5),
+        teacher_disparity=torch.from_numpy(images(700, 1, 1, 32, 48) + 0.5),
         day_labels=PseudoLabels(*tensors(day_ids, images(701, 1, 32, 48))),
         night_labels=PseudoLabels(*tensors(night_ids)),
     )
@@ -147,7 +149,7 @@ def by_hand(i, weights):
     terms['consistency'] = terms['consistency/real'] + terms['consistency/synthetic']
     middle = np.median(disparity(day).detach())
     terms['depth_distillation/day'] = depth_distillation(
-        disparity(day) / middle, 1 / i.teacher_depth
+        disparity(day) / middle, i.teacher_disparity
     )
     terms['depth_distillation'] = terms['depth_distillation/day']
 
@@ -224,7 +226,7 @@ NEEDS = {
     'light': {'day', 'synthetic_night', 'night', 'synthetic_day'},
     'self_supervision': {'day', 'synthetic_night', 'night', 'day_frames', 'night_frames'},
     'consistency': {'day', 'synthetic_night', 'night', 'synthetic_day', 'night_labels'},
-    'depth_distillation': {'day', 'teacher_depth'},
+    'depth_distillation': {'day', 'teacher_disparity'},
     'segmentation': {'day', 'synthetic_night', 'night', 'day_labels', 'night_labels'},
     'speed': {'day_frames', 'night_frames'},
 }
@@ -303,31 +305,71 @@ def test_nothing_to_train_is_an_error(inputs):
         TotalLoss(NOTHING)(inputs)
 
 
-@pytest.mark.parametrize('space', ['relative_disparity', 'relative_depth', 'depth'])
+def distil(**options):
+    weights = dataclasses.replace(NOTHING, depth_distillation=1)
+    return TotalLoss(weights, LossOptions(**options))
+
+
+def day_depth(inputs):
+    return disparity_to_depth(inputs.day.perceived.disparities[0], 0.1, 100)
+
+
+@pytest.mark.parametrize('space', DEPTH_SPACES)
 def test_the_teachers_scale_does_not_matter_in_any_space(inputs, space):
-    loss = TotalLoss(
-        dataclasses.replace(NOTHING, depth_distillation=1), LossOptions(depth_space=space)
-    )
+    loss = distil(depth_space=space)
     once = loss(inputs)['total']
-    far = loss(dataclasses.replace(inputs, teacher_depth=30 * inputs.teacher_depth))['total']
-    torch.testing.assert_close(far, once)
-    own = disparity_to_depth(inputs.day.perceived.disparities[0], 0.1, 100).detach()
-    perfect = loss(dataclasses.replace(inputs, teacher_depth=7 * own))['total']
+    assert once > 0.1
+    teacher = 30 * inputs.teacher_disparity
+    torch.testing.assert_close(
+        loss(dataclasses.replace(inputs, teacher_disparity=teacher))['total'], once
+    )
+    own = 7 / day_depth(inputs).detach()
+    perfect = loss(dataclasses.replace(inputs, teacher_disparity=own))['total']
     assert float(perfect.detach()) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize('space', DEPTH_SPACES)
+@pytest.mark.parametrize('rows', [8, 24, 32])
+def test_a_teachers_sky_at_zero_disparity_asks_for_the_largest_depth(inputs, space, rows):
+    leaf = inputs.day.perceived.disparities[0]
+    with torch.no_grad():
+        leaf[:, :, :rows] = 0
+    teacher = 7 / day_depth(inputs).detach()
+    teacher[:, :, :rows] = 0
+    loss = distil(depth_space=space)
+    right = loss(dataclasses.replace(inputs, teacher_disparity=teacher))['total']
+    assert float(right.detach()) == pytest.approx(0, abs=1e-9)
+    with torch.no_grad():
+        leaf[:, :, :8] = 0.5
+    wrong = loss(dataclasses.replace(inputs, teacher_disparity=teacher))['total']
+    wrong.backward()
+    assert wrong.isfinite()
+    assert wrong > 1e-3
+    assert leaf.grad.isfinite().all()
+    assert leaf.grad[:, :, :8].mean() > 0  # less disparity is better
 
 
 def test_the_teachers_scaled_depth_is_a_fixed_target(inputs):
     """Were the ratio differentiated, a smaller depth would mean a smaller loss, without end."""
-    loss = TotalLoss(
-        dataclasses.replace(NOTHING, depth_distillation=1), LossOptions(depth_space='depth')
-    )
     disparity = inputs.day.perceived.disparities[0]
-    depth = disparity_to_depth(disparity, 0.1, 100)
-    ratio = np.median(depth.detach()) / np.median(inputs.teacher_depth)
-    target = (inputs.teacher_depth * ratio).detach()
+    depth = day_depth(inputs)
+    ratio = np.median(1 / depth.detach()) / np.median(inputs.teacher_disparity)
+    target = 1 / (inputs.teacher_disparity * ratio)
     expected = torch.autograd.grad(depth_distillation(depth, target, 1.0), disparity)
-    found = torch.autograd.grad(loss(inputs)['total'], disparity)
+    found = torch.autograd.grad(distil(depth_space='depth')(inputs)['total'], disparity)
     torch.testing.assert_close(found, expected)
+
+
+def test_an_affine_teacher_may_have_its_zero_anywhere(inputs):
+    loss = distil(teacher_depth='affine')
+    terms = loss(inputs)
+    expected = affine_invariant_distillation(1 / day_depth(inputs), inputs.teacher_disparity)
+    torch.testing.assert_close(terms['depth_distillation/day'], expected)
+    shifted = 9 * inputs.teacher_disparity + 4
+    again = loss(dataclasses.replace(inputs, teacher_disparity=shifted))
+    torch.testing.assert_close(again['total'], terms['total'])
+    other = distil()(dataclasses.replace(inputs, teacher_disparity=shifted))['total']
+    assert abs(other - distil()(inputs)['total']) > 0.01
 
 
 def test_night_must_get_the_days_scale_right(inputs):
@@ -379,7 +421,7 @@ def test_the_network_itself_trains_on_it(inputs, autocast):
                 synthetic_day=seen(inputs.synthetic_day),
                 day_frames=padded(inputs.day_frames),
                 night_frames=padded(inputs.night_frames),
-                teacher_depth=torch.rand(1, 1, 64, 64) + 1,
+                teacher_disparity=torch.rand(1, 1, 64, 64),
                 day_labels=labels,
                 night_labels=labels,
             ),
@@ -400,6 +442,7 @@ def test_wrong_weights_and_options_are_named():
         'scales': (),
         'alpha': 2.0,
         'depth_space': 'metres',
+        'teacher_depth': 'metric',
         'confidence_threshold': 1.0,
         'exposure_patch': 0,
     }.items():

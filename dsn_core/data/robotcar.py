@@ -1,0 +1,268 @@
+"""Frames of one traversal of Oxford RobotCar, from the files as they are published.
+
+The format is that of the dataset's documentation and development kit (ori-mrg/
+robotcar-dataset-sdk); no code is taken from there.
+"""
+
+import csv
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dsn_core.data.picture_file import list_pictures, read_picture
+from dsn_core.data.sequencer import Place, Sequencer, Track
+from dsn_core.data.source import FrameSource, SourceFrame
+from dsn_core.errors import ConfigError, UserError, require
+
+__all__ = ['RobotCarSource']
+
+# The wide pair is left and right of the three cameras, the narrow one centre and right.
+MODELS = {
+    'stereo/left': 'stereo_wide_left',
+    'stereo/centre': 'stereo_narrow_left',
+    'stereo/right': 'stereo_wide_right',
+    'mono_left': 'mono_left',
+    'mono_right': 'mono_right',
+    'mono_rear': 'mono_rear',
+}
+ODOMETRY = {'vo': 'vo/vo.csv', 'ins': 'gps/ins.csv'}
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RobotCarSource(FrameSource, kind='robotcar'):
+    """One traversal, such as 2014-12-09-13-21-02: its pictures demosaiced and undistorted.
+
+    Frames that teach nothing are left out: those of a standing car, overexposed ones and jumps
+    of brightness.
+    """
+
+    path: Path
+    """The traversal's folder, which holds stereo/left/*.png, vo/vo.csv and so on."""
+    models: Path | None = None
+    """Folder of the camera models (stereo_wide_left.txt, stereo_wide_left_distortion_lut.bin) of
+    the dataset's development kit; None: ``models`` in the traversal's folder or beside it."""
+    camera: str = 'stereo/left'
+    """Folder of the pictures: stereo/left, stereo/centre, stereo/right, mono_left, mono_right or
+    mono_rear."""
+    model: str = ''
+    """Name of the camera model; nothing: the development kit's for this camera (of stereo/left
+    stereo_wide_left)."""
+    rows: int = 0
+    """Keep so many rows of the picture, from the top (768 of 960 leave out the bonnet); 0: all."""
+    odometry: str = ''
+    """Where the way is measured: vo (vo/vo.csv) or ins (gps/ins.csv); nothing: the first of them
+    that is there, or unknown."""
+    min_motion: float = 1e-3
+    """Metres that the car must have moved since the frame before, where that is known."""
+    max_brightness: float = 200.0
+    """Mean of the raw picture, 0 to 255, above which it is overexposed."""
+    max_brightness_jump: float = 30.0
+    """Change of that mean from one picture to the next that is a jump: the picture is left out and
+    a new sequence begins."""
+    max_gap: float = 0.5
+    """Seconds between two frames beyond which a new sequence begins."""
+
+    def __post_init__(self) -> None:
+        choices = ', '.join(MODELS)
+        require(self.camera in MODELS, 'camera', f'one of {choices}', self.camera)
+        require(self.rows >= 0, 'rows', 'zero or more', self.rows)
+        known = ('', *ODOMETRY)
+        require(self.odometry in known, 'odometry', 'vo, ins or nothing', self.odometry)
+        require(self.min_motion >= 0, 'min_motion', 'zero or more', self.min_motion)
+        for name in ('max_brightness', 'max_brightness_jump', 'max_gap'):
+            require(getattr(self, name) > 0, name, 'above zero', getattr(self, name))
+
+    def files(self) -> Sequence[Path]:
+        odometry = self._odometry_file()
+        beside = [odometry] if odometry else []
+        return [*self._pictures, *self._model_files(), *beside]
+
+    def frames(self, work: Path) -> Iterator[SourceFrame]:
+        del work
+        camera = _CameraModel(*self._model_files())
+        for file, raw, place in self._kept():
+            image = camera.undistort(_demosaic(raw, self.camera, file), file)
+            yield SourceFrame(
+                np.ascontiguousarray(image[: self.rows or None]),
+                camera.intrinsics,
+                place.sequence,
+                _seconds(file),
+                place.travelled,
+            )
+
+    def _kept(self) -> Iterator[tuple[Path, NDArray[Any], Place]]:
+        """File, mosaic and place of the pictures that are of use."""
+        track = self._track()
+        sequencer = Sequencer(self.path.resolve().name, self.max_gap)
+        brightness = float('nan')
+        last: tuple[int, NDArray[np.float64]] | None = None
+        for file in self._pictures:
+            raw = read_picture(file, cv2.IMREAD_UNCHANGED)
+            last_brightness, brightness = brightness, float(raw.mean())
+            if abs(brightness - last_brightness) > self.max_brightness_jump:  # not for nan
+                sequencer.cut()
+                continue
+            if brightness > self.max_brightness:
+                continue
+            time = _seconds(file)
+            position = track.at(time) if track else None
+            piece = track.breaks(time) if track else 0
+            if position is not None:
+                if last is not None and last[0] == piece:
+                    moved = float(np.linalg.norm(position - last[1]))
+                    if moved < self.min_motion:
+                        continue
+                last = piece, position
+            yield file, raw, sequencer.place(time, position, piece)
+
+    def count(self) -> int:
+        return len(self._pictures)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A traversal with pictures of one of the cameras."""
+        cameras = (path / camera for camera in MODELS)
+        return (
+            (path / 'stereo.timestamps').is_file()
+            or (path / 'mono_left.timestamps').is_file()
+            or any(folder.is_dir() for folder in cameras)
+        )
+
+    @cached_property
+    def _pictures(self) -> list[Path]:
+        """The pictures, named by their time in microseconds, in that order."""
+        folder = self.path / self.camera
+        pictures = [p for p in list_pictures(folder) if p.stem.isdecimal()]
+        if not pictures:
+            raise ConfigError(
+                f'{folder} holds no pictures: a traversal is laid out as '
+                '2014-12-09-13-21-02/stereo/left/1418132504537582.png; check path and camera'
+            )
+        return pictures
+
+    def _model_files(self) -> tuple[Path, Path]:
+        """Intrinsics and look-up table; raises ConfigError naming what is missing."""
+        name = self.model or MODELS[self.camera]
+        folders = (
+            [self.models]
+            if self.models is not None
+            else [self.path / 'models', self.path.resolve().parent / 'models']
+        )
+        for folder in folders:
+            files = (folder / f'{name}.txt', folder / f'{name}_distortion_lut.bin')
+            missing = [f for f in files if not f.is_file()]
+            if not missing:
+                return files
+        where = ' or '.join(map(str, folders))
+        raise ConfigError(
+            f'camera model {missing[0].name} is not in {where}: give models=FOLDER, the folder '
+            "models of the dataset's development kit"
+        )
+
+    def _odometry_file(self) -> Path | None:
+        kinds = [self.odometry] if self.odometry else list(ODOMETRY)
+        for file in (self.path / ODOMETRY[kind] for kind in kinds):
+            if file.is_file():
+                return file
+        if self.odometry:
+            raise ConfigError(
+                f'odometry {self.odometry} needs {self.path / ODOMETRY[self.odometry]}, which is '
+                'not there: extract it, or leave the field out'
+            )
+        _logger.warning(
+            '%s has neither %s: how far the car came is not known',
+            self.path,
+            ' nor '.join(ODOMETRY.values()),
+        )
+        return None
+
+    def _track(self) -> Track | None:
+        file = self._odometry_file()
+        if file is None:
+            return None
+        if file.name == 'vo.csv':
+            return _track_of_vo(file)
+        table = _columns(file, ('timestamp', 'northing', 'easting', 'down'))
+        return Track.through(table[:, 0] * 1e-6, table[:, 1:], self.max_gap)
+
+
+def _track_of_vo(file: Path) -> Track:
+    table = _columns(file, ('source_timestamp', 'destination_timestamp', 'x', 'y', 'z'))
+    lengths = np.linalg.norm(table[:, 2:], axis=1)
+    return Track.of_steps(np.column_stack([table[:, :2] * 1e-6, lengths]))
+
+
+def _seconds(picture: Path) -> float:
+    """When a picture was taken: its name, microseconds since 1970."""
+    return int(picture.stem) * 1e-6
+
+
+class _CameraModel:
+    """A camera model of the development kit."""
+
+    def __init__(self, intrinsics: Path, table: Path) -> None:
+        """Raises UserError naming the file that is no camera model."""
+        try:
+            # The first line; the other four are where the camera sits.
+            fx, fy, cx, cy = (float(v) for v in intrinsics.read_text().split()[:4])
+        except (ValueError, OSError) as error:
+            raise UserError(f'{intrinsics} must begin with fx fy cx cy: {error}') from error
+        self.intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+        self._file = table
+        self._table = np.fromfile(table, dtype='<f8')
+        self._maps: tuple[Any, Any] | None = None
+
+    def undistort(self, image: NDArray[np.uint8], file: Path) -> NDArray[np.uint8]:
+        """Undistort (H, W, 3); raises UserError if the table is not of that size."""
+        height, width = image.shape[:2]
+        if self._table.size != 2 * height * width:
+            raise UserError(
+                f'{file} has {width} x {height} pixels, for which {self._file} '
+                f'({self._table.size // 2} pixels) is not made: choose another model'
+            )
+        if self._maps is None:
+            # All u, then all v: where in the distorted picture, pixel (0, 0) the first one's
+            # centre, each pixel of the undistorted one is seen.
+            u, v = self._table.astype(np.float32).reshape(2, height, width)
+            maps: Any = cv2.convertMaps(u, v, cv2.CV_16SC2)
+            self._maps = maps
+        coarse, fine = self._maps
+        border = cv2.BORDER_REPLICATE
+        straight = cv2.remap(image, coarse, fine, cv2.INTER_LINEAR, borderMode=border)
+        return np.asarray(straight, dtype=np.uint8)
+
+
+def _demosaic(raw: NDArray[Any], camera: str, file: Path) -> NDArray[np.uint8]:
+    """Bayer mosaic (H, W) uint8 → RGB (H, W, 3): GBRG of the stereo camera, RGGB of the others."""
+    if raw.ndim != 2 or raw.dtype != np.uint8:
+        raise UserError(
+            f'{file} is {raw.dtype} of {" x ".join(map(str, raw.shape))}, no raw 8-bit Bayer '
+            'picture: take the pictures as they are published'
+        )
+    # OpenCV names a pattern by its second row and column: GR is GBRG, BG is RGGB.
+    code = cv2.COLOR_BayerGR2RGB if camera.startswith('stereo') else cv2.COLOR_BayerBG2RGB
+    return np.asarray(cv2.cvtColor(raw, code), dtype=np.uint8)
+
+
+def _columns(file: Path, names: Sequence[str]) -> NDArray[np.float64]:
+    """Columns ``names`` (N, len(names)) of a CSV file with a header; raises UserError."""
+    try:
+        with file.open(newline='') as stream:
+            rows = [[float(row[name]) for name in names] for row in csv.DictReader(stream)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f'{file} must have the columns {", ".join(names)} in every row ({error!r}): '
+            'extract it again'
+        ) from error
+    if not rows:
+        raise UserError(f'{file} has no rows: extract it again')
+    return np.array(rows)

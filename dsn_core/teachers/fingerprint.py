@@ -1,0 +1,24 @@
+"""Fingerprints of teachers: the same for the same content, wherever it lies."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ['files_digest', 'fingerprint_of']
+
+
+def fingerprint_of(kind: str, *parts: object) -> str:
+    """A teacher's kind, and a hex digest of all (JSON-able) that its answers depend on."""
+    text = json.dumps([kind, *parts], separators=(',', ':'))
+    return f'{kind}:{hashlib.sha256(text.encode()).hexdigest()}'
+
+
+def files_digest(files: Iterable[Path], below: Path) -> str:
+    """Hex digest of the contents of ``files`` and of their names below ``below``."""
+    from dsn_core.checkpoint import sha256
+
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f'{file.relative_to(below).as_posix()}\0{sha256(file)}\n'.encode())
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""Digests of files, by content; what has been read is not read again while it is unchanged."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from dsn_core.checkpoint import sha256
+
+__all__ = ['Digests', 'digest_of']
+
+
+def digest_of(value: object) -> str:
+    """Hex digest of a JSON-able value."""
+    text = json.dumps(value, sort_keys=True, separators=(',', ':'))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Digests:
+    """Digests of files, remembered with the size and time that each file had.
+
+    A file that is touched or copied is read again and found the same: what counts is content.
+    The memory is ``path``, a JSON file; without it everything is read once more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, list[object]] = {}
+        try:
+            known = json.loads(path.read_text())
+            if isinstance(known, dict):
+                self._known = known
+        except (OSError, ValueError):
+            pass
+
+    def of_file(self, path: Path) -> str:
+        """Hex digest of one file's content."""
+        stat = path.stat()
+        name = str(path.resolve())
+        known = self._known.get(name)
+        if known is not None and known[:2] == [stat.st_size, stat.st_mtime_ns]:
+            return str(known[2])
+        digest = sha256(path)
+        self._known[name] = [stat.st_size, stat.st_mtime_ns, digest]
+        return digest
+
+    def of_files(self, files: Iterable[Path], below: Path | None = None) -> str:
+        """Hex digest of files and their names (relative to ``below``, else the last part)."""
+        rows = [
+            [str(f.relative_to(below)) if below else f.name, self.of_file(f)]
+            for f in sorted(files)
+        ]
+        return digest_of(rows)
+
+    def save(self) -> None:
+        """Write the memory, whole or not at all."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._path.with_name(f'{self._path.name}.partial')
+        beside.write_text(json.dumps(self._known))
+        os.replace(beside, self._path)
