@@ -35,8 +35,8 @@ setup(
         (f'share/{NAME}/launch', sorted(glob('launch/*.launch.py'))),
         (f'share/{NAME}/config/train', sorted(glob('config/train/*.yaml'))),
         (
-            f'share/{NAME}/config/train/baselines',
-            sorted(glob('config/train/baselines/*.yaml')),
+            f'share/{NAME}/config/train/overlays',
+            sorted(glob('config/train/overlays/*.yaml')),
         ),
         (f'share/{NAME}/config', sorted(glob('config/*.yaml') + glob('config/*.rviz'))),
     ],

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from dsn_core.losses.checks import as_map, full_precision, require_same_shape
-from dsn_core.losses.distillation import median_of_kept
+from dsn_core.losses.consistency import median_of_kept
 
 __all__ = ['affine_invariant_distillation']
 

@@ -5,7 +5,15 @@ from torch import Tensor
 
 from dsn_core.losses.checks import as_map, full_precision, require_same_shape
 
-__all__ = ['DEPTH_SPACES', 'domain_consistency', 'in_space', 'median_per_image']
+__all__ = [
+    'DEPTH_SPACES',
+    'domain_consistency',
+    'in_space',
+    'median_of_kept',
+    'median_per_image',
+    'relative_consistency',
+    'without_pull_on_scale',
+]
 
 DEPTH_SPACES = ('relative_disparity', 'relative_depth', 'depth')
 
@@ -49,6 +57,18 @@ def median_per_image(values: Tensor) -> Tensor:
     return ((lower + upper) / 2)[:, None, None, None]
 
 
+def median_of_kept(values: Tensor, keep: Tensor) -> Tensor:
+    """Median of ``values`` (B, 1, H, W) where ``keep`` (bool, same shape) as (B, 1, 1, 1).
+
+    Zero for a picture of which nothing is kept. Differentiable, see ``median_per_image``.
+    """
+    medians = [
+        median_per_image(v[k].view(1, 1, 1, -1)) if k.any() else v.new_zeros(1, 1, 1, 1)
+        for v, k in zip(values, keep, strict=True)
+    ]
+    return torch.cat(medians)
+
+
 def in_space(depth: Tensor, space: str, median: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Depth (B, 1, H, W) in the space where Eq 12, 13 and 15 compare, and the divisor used.
 
@@ -60,8 +80,8 @@ def in_space(depth: Tensor, space: str, median: Tensor | None = None) -> tuple[T
     - ``depth``: as printed, in the network's unit.
 
     ``median`` (B, 1, 1, 1): divide by this instead of by the map's own, so that a second map is
-    compared with its scale intact. The divisor (1 for ``depth``) carries no gradient: shrinking
-    a map is no way to fit it. Raises ValueError naming an unknown ``space``.
+    compared with its scale intact. The divisor (1 for ``depth``) carries no gradient. Raises
+    ValueError naming an unknown ``space``.
     """
     if space not in DEPTH_SPACES:
         raise ValueError(f'space must be one of {", ".join(DEPTH_SPACES)}, got {space!r}')
@@ -72,3 +92,47 @@ def in_space(depth: Tensor, space: str, median: Tensor | None = None) -> tuple[T
     if median is None:
         median = median_per_image(values.detach())
     return values / median, median
+
+
+def without_pull_on_scale(values: Tensor, keep: Tensor | None = None) -> Tensor:
+    """``values`` (B, 1, H, W), above zero, unchanged, whose gradient leaves their scale alone.
+
+    Of the gradient that reaches each map through the result, the part that would make the whole
+    map larger or smaller is taken out (``values`` times their sum held fixed, over their sum; over
+    the pixels of ``keep``, bool of the same shape, or over all).
+
+    Needed where a map is compared with a target of its own size. The error of a map that is not
+    exact yet grows with its size, so that descent shrinks the map a little at every step; the
+    target follows, and there is no end: in training, depth was one value within twenty steps.
+    """
+    if keep is None:
+        keep = torch.ones_like(values, dtype=torch.bool)
+    total = _kept_sum(values, keep)[:, None, None, None]  # (B, 1, 1, 1)
+    return values * torch.where(total > 0, total.detach() / total, 1.0)
+
+
+def relative_consistency(reference: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Eq 12 and 13 for maps without a unit, as a scalar: their shapes and their scales apart.
+
+    ``reference``, the day side, and ``values``, the night side, both (B, 1, H, W), above zero, are
+    compared by ``domain_consistency``, each over its own median of the kept pixels, without a pull
+    on the scale and with no gradient to the day. To that comes the mean over pictures of
+    log(m / m')², m and m' their means over the kept pixels: night has to have the day's scale.
+
+    This second part pulls on both, each along its scale alone: as one network makes both, a pull
+    on night would move the day along with it, and night would never arrive.
+    """
+    keep = torch.ones_like(values, dtype=torch.bool) if mask is None else as_map('mask', mask) != 0
+    some = keep.flatten(1).any(dim=1)  # (B,)
+    day, night = (v / _divisor(median_of_kept(v.detach(), keep)) for v in (reference, values))
+    shape = domain_consistency(day, without_pull_on_scale(night, keep), keep)
+    sums = [torch.where(some, _kept_sum(v, keep), 1.0) for v in (reference, values)]
+    return shape + (sums[0] / sums[1]).log().square().mean()
+
+
+def _kept_sum(values: Tensor, keep: Tensor) -> Tensor:
+    return torch.where(keep, values, torch.zeros_like(values)).sum(dim=(1, 2, 3))
+
+
+def _divisor(median: Tensor) -> Tensor:
+    return torch.where(median > 0, median, torch.ones_like(median))

@@ -6,12 +6,11 @@ from torch.nn.functional import cross_entropy, log_softmax
 
 from dsn_core.labels import UNLABELLED
 from dsn_core.losses.checks import as_map, full_precision, require_images, require_same_shape
-from dsn_core.losses.consistency import median_per_image
+from dsn_core.losses.consistency import median_of_kept, median_per_image
 from dsn_core.losses.ssim import structural_similarity
 
 __all__ = [
     'depth_distillation',
-    'median_of_kept',
     'segmentation_distillation',
     'teacher_depth_in_unit_of',
 ]
@@ -65,18 +64,6 @@ def teacher_depth_in_unit_of(depth: Tensor, teacher_disparity: Tensor, max_depth
     # Both are zero where all is infinitely far.
     scale = torch.where(teacher_median > 0, median / teacher_median, 0)  # (B, 1, 1, 1)
     return 1 / (teacher * scale).clamp(min=1 / max_depth)
-
-
-def median_of_kept(values: Tensor, keep: Tensor) -> Tensor:
-    """Median of ``values`` (B, 1, H, W) where ``keep`` (bool, same shape) as (B, 1, 1, 1).
-
-    Zero for a picture of which nothing is kept. Differentiable, see ``median_per_image``.
-    """
-    medians = [
-        median_per_image(v[k].view(1, 1, 1, -1)) if k.any() else v.new_zeros(1, 1, 1, 1)
-        for v, k in zip(values, keep, strict=True)
-    ]
-    return torch.cat(medians)
 
 
 def segmentation_distillation(

@@ -10,7 +10,12 @@ from torch.nn.functional import interpolate
 
 from dsn_core.losses.affine import affine_invariant_distillation
 from dsn_core.losses.checks import full_precision
-from dsn_core.losses.consistency import domain_consistency, in_space
+from dsn_core.losses.consistency import (
+    domain_consistency,
+    in_space,
+    relative_consistency,
+    without_pull_on_scale,
+)
 from dsn_core.losses.distillation import (
     depth_distillation,
     segmentation_distillation,
@@ -220,11 +225,12 @@ class TotalLoss:
         return sky
 
     def _compare(self, day: View, night: View, mask: Tensor | None) -> Tensor:
-        space = self.options.depth_space
-        reference, median = in_space(self._depth(day).detach(), space)
-        # Over the day's median as well: night must get the scale right, too.
-        values, _ = in_space(self._depth(night), space, median)
-        return domain_consistency(reference, values, mask)
+        reference, values = self._depth(day), self._depth(night)
+        if self.options.depth_space == 'depth':
+            return domain_consistency(reference, values, mask)
+        if self.options.depth_space == 'relative_disparity':
+            reference, values = 1 / reference, 1 / values
+        return relative_consistency(reference, values, mask)
 
     def _depth_distillation(self, inputs: LossInputs) -> Iterator[Term]:
         """Eq 15, or its affine-invariant counterpart, on real day."""
@@ -239,7 +245,7 @@ class TotalLoss:
             space = self.options.depth_space
             student, median = in_space(depth, space)
             target, _ = in_space(target, space, median)
-            value = depth_distillation(student, target, 1.0)
+            value = depth_distillation(without_pull_on_scale(student), target, 1.0)
         yield 'day', 1.0, value
 
     def _segmentation(self, inputs: LossInputs) -> Iterator[Term]:

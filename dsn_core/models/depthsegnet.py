@@ -61,7 +61,8 @@ class DepthSegNet(nn.Module):
             enhanced = image + light
         features = self.encoder(enhanced)  # strides 2, 4, 8, 16, 32
         raw_disparities = self.depth_decoder(features, scales)
-        disparities = {s: torch.sigmoid(raw) for s, raw in raw_disparities.items()}
+        # In bfloat16 a sigmoid is exactly 1 from 6 on, and its gradient 0: never to come back.
+        disparities = {s: torch.sigmoid(raw.float()) for s, raw in raw_disparities.items()}
         logits = {} if self.seg_decoder is None else self.seg_decoder(features, scales)
         return Perceived(disparities, logits, light, enhanced)
 

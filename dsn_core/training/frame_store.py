@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dsn_core.data.source import FrameSource, SourceFrame
-from dsn_core.errors import UserError
+from dsn_core.errors import ConfigError, UserError
 
 __all__ = ['FrameStore', 'Thinning', 'store_frames', 'write_picture']
 
@@ -145,6 +145,14 @@ class _Index:
         self.intrinsics.append([float(v) for v in (k[0, 0] * sx, k[1, 1] * sy, cx, cy)])
 
 
+def _named(frames: Iterator[SourceFrame], place: str) -> Iterator[SourceFrame]:
+    """Say of a source that cannot be used where its fields are."""
+    try:
+        yield from frames
+    except ConfigError as error:
+        raise ConfigError(f'{place}: {error}; set as {place}.FIELD=VALUE') from error
+
+
 def store_frames(
     sources: tuple[FrameSource, ...],
     folder: Path,
@@ -165,7 +173,12 @@ def store_frames(
     for number, source in enumerate(sources):
         last: Any = None
         frames = thinning(source.frames(work / str(number)))
-        for frame in tqdm(frames, desc=folder.name, unit='frame', total=source.count() or None):
+        for frame in tqdm(
+            _named(frames, f'{folder.name}.{number}'),
+            desc=folder.name,
+            unit='frame',
+            total=source.count() or None,
+        ):
             sequence += frame.sequence != last
             last = frame.sequence
             path = folder / f'{len(index.time):06d}.jpg'

@@ -1,5 +1,6 @@
 """The joint training of Eq 18, and with fewer terms the day teacher's and the baselines'."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,15 @@ from dsn_core.visual import colourise_depth, overlay
 
 __all__ = ['JointStage']
 
+_logger = logging.getLogger(__name__)
+
 _VIEWS = {  # LossInputs' views and the sample's keys that they are shown as
     'day': 'day',
     'synthetic_night': 'day_synthetic',
     'night': 'night',
     'synthetic_day': 'night_synthetic',
 }
+_FLAT = 0.01  # standard deviation over mean of a depth map that says nothing
 _FALL = 0.1  # [17]: the learning rate falls to a tenth
 
 
@@ -139,7 +143,21 @@ class JointStage(lightning.LightningModule):
         if not world.rank():
             for view, seen in self._last.items():
                 log.pictures(name, step, _pictures(view, self.network, seen))
+                self._look_for_collapse(view, seen, step)
         self.score(step, log, name)
+
+    def _look_for_collapse(self, view: str, seen: View, step: int) -> None:
+        disparity = seen.perceived.disparities[0].detach().float()
+        depth = self.network.depth(disparity)
+        spread = float(depth.std() / depth.mean())
+        if spread < _FLAT:
+            _logger.warning(
+                'step %d: depth of %s is the same everywhere (spread %.1g): it has collapsed. '
+                'Start from trained weights (init), or lower the learning rate',
+                step,
+                view,
+                spread,
+            )
 
     def score(self, step: int, log: RunLog, name: str) -> dict[str, float]:
         """Score the network on the validation drives, where there are any."""

@@ -277,8 +277,7 @@ class _Pipeline:
                 (self._validation_drives(), config.validate_frames),
             )
             if not (folder / WORK / 'last.ckpt').exists():
-                for line in initialise(network, stage.pose, init):
-                    _logger.info('%s: %s', name, line)
+                self._start(name, stage, init)
                 self.log.resume(name, -1)
                 stage.score(0, self.log, name)
             fit(
@@ -295,6 +294,16 @@ class _Pipeline:
                 self._keep(folder, stage, info)
             world.barrier()
         return self.log.summary(name)
+
+    def _start(self, name: str, stage: JointStage, init: str) -> None:
+        """Give a fresh stage the weights that it starts from."""
+        day = self.results['day-depth'].folder if init == 'day-depth' else None
+        source = init if day is None else str(day / CHECKPOINT)
+        for line in initialise(stage.network, stage.pose, source):
+            _logger.info('%s: %s', name, line)
+        if day is not None and stage.pose is not None:
+            stage.pose.load_state_dict(load_pose(day / POSE).state_dict())
+            _logger.info('%s: PoseNet: from %s', name, day / POSE)
 
     def _validation_drives(self) -> list[Drive]:
         """The drives to score on: the first process's work, who may have to render them."""

@@ -123,7 +123,8 @@ class DistilConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How it is trained."""
     init: str = ''
-    """What it starts from: imagenet, or a file or folder of weights; nothing: from scratch."""
+    """What it starts from: imagenet, day-depth (what that stage trained, with its PoseNet), or a
+    file or folder of weights; nothing: from scratch."""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,12 @@ class Plan:
             raise ConfigError(
                 'weights.light must be 0 when distil.light is false: there is no light module'
             )
+        own_teacher = 'day-depth' in self.stages and config.day_depth.teacher is None
+        if config.distil.init == 'day-depth' and not own_teacher:
+            raise ConfigError(
+                'distil.init=day-depth needs the stage day-depth to train a network: leave '
+                'day_depth.teacher out and weights.depth_distillation above 0, or start otherwise'
+            )
         if self.labelled and config.label.teacher is None:
             raise ConfigError(
                 'label.teacher is missing: give label.teacher.kind=onnx (or mask2former, '
@@ -126,6 +132,11 @@ class Plan:
         """What a network trained on ``domains`` with ``weights`` is."""
         config = self.config
         metric = weights.speed > 0
+        if metric and not any(np.isfinite(d.frames.travelled).any() for d in domains):
+            raise ConfigError(
+                'weights.speed needs frames whose source knows how far the camera moved (odometry '
+                'or tf in the bag, poses beside the pictures): add such a source, or leave it 0'
+            )
         return CheckpointInfo(
             name=config.name,
             height=config.height,

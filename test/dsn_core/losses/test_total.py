@@ -19,7 +19,6 @@ from dsn_core.losses import (
     View,
     affine_invariant_distillation,
     depth_distillation,
-    domain_consistency,
     exposure_control,
     light_similarity,
     multiscale_smoothness,
@@ -29,7 +28,11 @@ from dsn_core.losses import (
     unwarped_error,
     view_synthesis_error,
 )
-from dsn_core.losses.consistency import DEPTH_SPACES
+from dsn_core.losses.consistency import (
+    DEPTH_SPACES,
+    relative_consistency,
+    without_pull_on_scale,
+)
 from dsn_core.models import DepthSegNet, Perceived
 from dsn_core.models.decoder import disparity_to_depth
 
@@ -140,8 +143,7 @@ def by_hand(i, weights):
         return 1 / disparity_to_depth(v.perceived.disparities[0], 0.1, 100)
 
     def compare(day, night, mask=None):
-        middle = np.median(disparity(day).detach())
-        return domain_consistency(disparity(day) / middle, disparity(night) / middle, mask)
+        return relative_consistency(disparity(day), disparity(night), mask)
 
     terms['consistency/real'] = compare(day, syn_night)
     not_sky = i.night_labels.teacher[:, None] != SKY
@@ -202,11 +204,18 @@ def test_gradients_reach_everything_but_the_day_side_of_pseudo_labels(inputs):
         assert all(x.grad is not None and x.grad.any() for x in leaves(getattr(inputs, name)))
     synthetic_day = inputs.synthetic_day.perceived
     assert synthetic_day.light.grad.any()
-    assert all(d.grad is None for d in synthetic_day.disparities.values())
+    assert all(synthetic_day.disparities[s].grad is None for s in (1, 2, 3))
+    # Its scale and nothing else: the same for all pixels but the sky's.
+    scale = synthetic_day.disparities[0].grad[:, 0]
+    for pull, sees_sky in zip(scale, inputs.night_labels.teacher == SKY, strict=True):
+        assert not pull[sees_sky].any()
+        rest = pull[~sees_sky]
+        torch.testing.assert_close(rest, rest.mean().expand_as(rest))
 
 
 def test_consistency_alone_reaches_the_night_only(inputs):
-    terms = TotalLoss(dataclasses.replace(NOTHING, consistency=1))(inputs)
+    weights = dataclasses.replace(NOTHING, consistency=1)
+    terms = TotalLoss(weights, LossOptions(depth_space='depth'))(inputs)
     terms['total'].backward()
     assert all(x.grad is None for x in leaves([inputs.day, inputs.synthetic_day]))
     night = inputs.night.perceived.disparities[0].grad
@@ -349,13 +358,36 @@ def test_a_teachers_sky_at_zero_disparity_asks_for_the_largest_depth(inputs, spa
     assert leaf.grad[:, :, :8].mean() > 0  # less disparity is better
 
 
+@pytest.mark.parametrize('space', DEPTH_SPACES)
+def test_no_relative_term_pulls_on_the_scale_of_depth(inputs, space):
+    """Depth of every view times s: what the losses' gradient would do to s, at 1."""
+    scale = torch.ones((), dtype=torch.float64, requires_grad=True)
+    low, high = 1 / 100, 1 / 0.1
+
+    def scaled(view):
+        disparity = low + (high - low) * view.perceived.disparities[0].detach()
+        maps = {0: (scale * disparity - low) / (high - low)}
+        return View(view.image, view.perceived._replace(disparities=maps))
+
+    views = {
+        n: scaled(getattr(inputs, n)) for n in ('day', 'synthetic_night', 'night', 'synthetic_day')
+    }
+    weights = dataclasses.replace(
+        NOTHING, consistency=float(space != 'depth'), depth_distillation=1
+    )
+    loss = TotalLoss(weights, LossOptions(depth_space=space))
+    (pull,) = torch.autograd.grad(loss(dataclasses.replace(inputs, **views))['total'], scale)
+    assert abs(float(pull)) < 1e-9
+
+
 def test_the_teachers_scaled_depth_is_a_fixed_target(inputs):
     """Were the ratio differentiated, a smaller depth would mean a smaller loss, without end."""
     disparity = inputs.day.perceived.disparities[0]
     depth = day_depth(inputs)
     ratio = np.median(1 / depth.detach()) / np.median(inputs.teacher_disparity)
     target = 1 / (inputs.teacher_disparity * ratio)
-    expected = torch.autograd.grad(depth_distillation(depth, target, 1.0), disparity)
+    still = without_pull_on_scale(depth)
+    expected = torch.autograd.grad(depth_distillation(still, target, 1.0), disparity)
     found = torch.autograd.grad(distil(depth_space='depth')(inputs)['total'], disparity)
     torch.testing.assert_close(found, expected)
 

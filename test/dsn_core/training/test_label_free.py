@@ -96,6 +96,34 @@ def test_the_graph_sees(unbroken):
     assert set(np.unique(seen.labels)) <= set(range(19))
 
 
+def test_monodepth2_by_day_knows_depth_only(tmp_path):
+    pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
+    import numpy as np
+    from support.moving_scene import MovingScene, draw
+
+    from dsn_ros.engines import load_engine
+
+    config = write_config(tmp_path / 'day')
+    overlay = ROOT / 'config' / 'train' / 'overlays' / 'monodepth2_day.yaml'
+    run = tmp_path / 'day' / 'run'
+    train(config, str(overlay), f'out={run}', 'night=[]', 'weights.speed=0.1')
+    assert sorted(p.name for p in run.iterdir() if p.is_dir()) == [
+        'distil',
+        'export',
+        'frames',
+        'tensorboard',
+    ]
+    engine = load_engine(run / 'export' / 'model.onnx', 'onnxruntime')
+    assert engine.metadata.class_names == ()
+    assert engine.metadata.scale == 'metric'
+    assert engine.metadata.focal_length == pytest.approx(0.8 * 96)
+    image, _, _ = draw(MovingScene(seed=9), 0, 1.0)
+    seen = engine.infer(image[None])
+    assert set(np.unique(seen.labels)) == {255}
+    assert not seen.confidence.any()
+    assert np.ptp(seen.depth) > 0
+
+
 WAYS_TO_DIE = {
     'frames': lambda run: len(list((run / 'frames' / 'day').glob('*.jpg'))) >= 4,
     'translate': lambda run: lines(run, 'translate') >= 4,

@@ -15,7 +15,7 @@ from dsn_core.training.config import load_config
 from dsn_core.training.plan import STAGES, Plan
 
 TRAIN = Path(__file__).parents[3] / 'config' / 'train'
-BASELINES = sorted((TRAIN / 'baselines').glob('*.yaml'))
+BASELINES = sorted((TRAIN / 'overlays').glob('monodepth2_*.yaml'))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_paper_needs_everything(config):
     ],
 )
 def test_baselines_need_less(config, overlay, stages, domains):
-    found = plan(config, TRAIN / 'baselines' / f'{overlay}.yaml')
+    found = plan(config, TRAIN / 'overlays' / f'{overlay}.yaml')
     assert (found.stages, found.domains) == (stages, domains)
     assert found.config.name.replace('-', '_') == overlay
     assert not found.config.distil.light
@@ -102,6 +102,10 @@ def test_a_lens_is_kept_where_depth_is_metric(config, tmp_path):
     domains = write_domains(tmp_path / 'domains')
     info = found.info(domains, found.config.weights, light=True)
     assert (info.scale, info.focal_length) == ('metric', pytest.approx(0.8 * 96))
+    for domain in domains:
+        domain.frames.travelled[:] = float('nan')
+    with pytest.raises(ConfigError, match=r'weights\.speed needs frames'):
+        found.info(domains, found.config.weights, light=True)
     relative = plan(config).info(domains, plan(config).config.weights, light=True)
     assert (relative.scale, relative.focal_length) == ('relative', None)
 
@@ -127,3 +131,9 @@ def test_fields_of_a_path_alone_can_be_set_beside_it(tmp_path, config):
     )
     assert loaded.day[0].fov == 70
     assert [s.fov for s in loaded.night] == [60, 50]
+
+
+def test_quick_can_be_laid_over_anything(config):
+    quick = load_config(config, [str(TRAIN / 'overlays' / 'quick.yaml')])
+    assert quick.frames.limit == 40
+    assert quick.distil.schedule.samples_per_epoch == 24
