@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from dsn_core.checkpoint import save_checkpoint, save_pose
+from dsn_core.checkpoint import load_pose, save_checkpoint, save_pose
 from dsn_core.data.drives import Drive
 from dsn_core.errors import ConfigError
 from dsn_core.export import export
