@@ -82,7 +82,7 @@ class _Pipeline:
         self.run = Run(config.out)
         self.log = RunLog(config.out)
         self.results: dict[str, StageResult] = {}
-        self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        self.device = world.device()
         tell_story(config)
 
     def do(self, name: str) -> None:

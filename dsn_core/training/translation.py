@@ -152,7 +152,7 @@ def _translate_frames(
 ) -> None:
     """Write this process's share of ``store``'s frames, translated, into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
-    device = _device()
+    device = torch.device(world.device())
     generator = generator.eval().to(device)
     # A batch is always of the same frames, however many are missing or processes there are: what
     # is made again comes out the same.
@@ -219,12 +219,6 @@ def _ahead(
             yield first, value.result()
     for first, value in begun:
         yield first, value.result()
-
-
-def _device() -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device('cuda', world.rank() % torch.cuda.device_count())
-    return torch.device('cpu')
 
 
 def _is_whole(path: Path) -> bool:

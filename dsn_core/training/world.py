@@ -12,7 +12,7 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-__all__ = ['barrier', 'join', 'local_size', 'rank', 'share', 'size']
+__all__ = ['barrier', 'device', 'join', 'local_size', 'rank', 'share', 'size']
 
 
 # One process may have to wait for another to render or to translate a whole data set.
@@ -62,6 +62,13 @@ def local_size() -> int:
     if launcher is not None:
         return int(os.environ.get('SLURM_NTASKS_PER_NODE', size()))
     return 1
+
+
+def device() -> str:
+    """The GPU of this process, as torch names it, or cpu."""
+    if not torch.cuda.is_available():
+        return 'cpu'
+    return f'cuda:{rank() % torch.cuda.device_count()}'
 
 
 def share(count: int) -> range:
