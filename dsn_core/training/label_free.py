@@ -293,7 +293,7 @@ class _Pipeline:
             if not world.rank():
                 self._keep(folder, stage, info)
             world.barrier()
-        return self.log.summary(name)
+        return self.log.summary(name, epoch_steps)
 
     def _start(self, name: str, stage: JointStage, init: str) -> None:
         """Give a fresh stage the weights that it starts from."""

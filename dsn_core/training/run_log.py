@@ -7,7 +7,7 @@ goes on from step k drops its lines beyond k: every step is told once.
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,18 @@ class RunLog:
         rows = [json.loads(line) for line in self.path.read_text().splitlines() if _is_whole(line)]
         return [row for row in rows if row['stage'] == stage]
 
-    def summary(self, stage: str) -> dict[str, float]:
-        """The last line's figures, and as ``first ...`` those of the first that has them."""
-        first: dict[str, float] = {}
-        last: dict[str, float] = {}
-        for row in self.rows(stage):
-            figures = {k: v for k, v in row.items() if isinstance(v, float)}
-            first = {**figures, **first}
-            last.update(figures)
-        return {**{f'first {k}': v for k, v in first.items()}, **last}
+    def summary(self, stage: str, epoch_steps: int) -> dict[str, float]:
+        """Means over the last epoch, and as ``first ...`` over the first.
+
+        An epoch's mean is of all frames, where a line's is of those that it happened to draw. Of
+        what is told once an epoch, the first (told before training, if it is) and the last.
+        """
+        rows = self.rows(stage)
+        end = rows[-1]['step'] if rows else 0
+        first = _means(row for row in rows if row['step'] <= epoch_steps)
+        start = _means(row for row in rows if row['step'] == 0)
+        last = _means(row for row in rows if row['step'] > end - epoch_steps)
+        return {**{f'first {k}': v for k, v in {**first, **start}.items()}, **last}
 
     def _writer(self, stage: str) -> Any:
         if self._board is None or self._board_stage != stage:
@@ -87,6 +90,15 @@ class RunLog:
             self._board = SummaryWriter(str(self._boards / stage))
             self._board_stage = stage
         return self._board
+
+
+def _means(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, float):
+                values.setdefault(name, []).append(value)
+    return {name: sum(found) / len(found) for name, found in values.items()}
 
 
 def _beyond(row: dict[str, Any], stage: str, step: int) -> bool:

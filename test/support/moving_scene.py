@@ -19,13 +19,21 @@ class MovingScene(FrameSource, kind='moving_scene'):
     """``sequences`` drives of ``length`` frames; by night darker, noisier and bluer."""
 
     seed: int = 0
+    """Which texture."""
     sequences: int = 2
+    """How many drives."""
     length: int = 5
+    """Frames of a drive."""
     height: int = 64
+    """Height of the pictures."""
     width: int = 96
+    """Width of the pictures."""
     night: bool = False
+    """Darker, noisier and bluer."""
     step: float = 0.5
-    delay: float = 0.0  # seconds that every frame takes
+    """Metres between two frames."""
+    delay: float = 0.0
+    """Seconds that every frame takes."""
 
     def files(self) -> Sequence[Path]:
         return []

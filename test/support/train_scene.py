@@ -34,6 +34,7 @@ class SceneTeacher(LabelTeacher, kind='scene'):
     """Says road below the horizon and building above, from the row alone."""
 
     delay: float = 0.0
+    """Seconds that a batch takes."""
 
     def fingerprint(self) -> str:
         return 'rows'

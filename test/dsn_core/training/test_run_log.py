@@ -25,16 +25,19 @@ def test_a_resumed_stage_tells_every_step_once(tmp_path):
 
 def test_summary_has_the_first_and_the_last_figures(tmp_path):
     log = RunLog(tmp_path)
+    log.figures('b', 1, {'total': 99.0})
     log.figures('a', 0, {'error': 0.5})
-    log.figures('a', 1, {'total': 3.0})
-    log.figures('a', 2, {'total': float('nan')})
-    log.figures('a', 3, {'total': 2.0, 'error': 0.25})
-    assert log.summary('a') == {
+    for step, total in ((2, 8.0), (4, 6.0), (6, 7.0), (8, float('nan')), (10, 3.0), (12, 1.0)):
+        log.figures('a', step, {'total': total})
+        if step % 4 == 0:
+            log.figures('a', step, {'error': 1 / step})
+    assert log.summary('a', epoch_steps=4) == {
         'first error': 0.5,
-        'first total': 3.0,
-        'error': 0.25,
+        'first total': 7.0,
+        'error': 1 / 12,
         'total': 2.0,
     }
+    assert log.summary('c', epoch_steps=4) == {}
 
 
 def test_figures_and_pictures_reach_tensorboard(tmp_path):
