@@ -50,9 +50,12 @@ def run_metrics(
     frames_out = frames_in - sum(dropped.values())
     told = list(problems)
     if last is not None and not last.scale.metric:
+        # A relative model has no metres for a lens to scale.
+        lens = 'the horizontal field of view with --fov, or '
+        remedy = '' if engine.metadata.scale == 'relative' else lens
         told.append(
-            f'depth is relative, not metres ({last.scale.source}): give the horizontal field of '
-            'view with --fov, or a fixed scale with --scale'
+            f'depth is relative, not metres ({last.scale.source}): give {remedy}a fixed scale '
+            'with --scale'
         )
     if len(told) > _PROBLEMS:
         told = [*told[:_PROBLEMS], f'and {len(told) - _PROBLEMS} more']

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dsn_core.teachers import DepthTeacher, LabelTeacher
-from dsn_core.teachers.storage import write_inverse_depth, write_labels
+from dsn_core.teachers.storage import read_labels, write_inverse_depth, write_labels
 from dsn_core.training import world
 from dsn_core.training.frame_store import FrameStore
 
 __all__ = ['write_pseudo_depth', 'write_pseudo_labels']
 
+_LOOKED_AT = 500  # frames at most whose confidence is averaged
 Batch = tuple[list[Path], NDArray[np.uint8], list[str]]
 
 
@@ -27,20 +28,25 @@ def write_pseudo_labels(
 ) -> dict[str, float]:
     """Write ``folder/DOMAIN/NAME.png`` for every frame of ``stores`` that has none yet.
 
-    Returns the mean confidence by domain of those that were written now.
+    Returns the mean confidence by domain, of frames spread evenly over it.
     """
     labeller = cache(partial(teacher.load, device))  # not loaded if nothing is missing
     figures = {}
     for domain, store in stores.items():
-        confidences = []
         for paths, images, names in _missing(domain, store, folder / domain, batch_size):
             labels = labeller()(images, names)
             for path, ids, confidence in zip(paths, labels.ids, labels.confidence, strict=True):
                 write_labels(path, ids, confidence)
-                confidences.append(float(confidence.mean()) / 255)
-        if confidences:
-            figures[f'{domain}/confidence'] = float(np.mean(confidences))
+        world.barrier()
+        if not world.rank():
+            figures[f'{domain}/confidence'] = _confidence(store, folder / domain)
     return figures
+
+
+def _confidence(store: FrameStore, folder: Path) -> float:
+    spread = np.linspace(0, len(store) - 1, min(len(store), _LOOKED_AT)).astype(int)
+    maps = (read_labels(_path(folder, store, int(i)))[1] for i in spread)
+    return float(np.mean([confidence.mean() / 255 for confidence in maps]))
 
 
 def write_pseudo_depth(
