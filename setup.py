@@ -38,6 +38,7 @@ setup(
             f'share/{NAME}/config/train/overlays',
             sorted(glob('config/train/overlays/*.yaml')),
         ),
+        (f'share/{NAME}/config/eval', sorted(glob('config/eval/*.yaml'))),
         (f'share/{NAME}/config', sorted(glob('config/*.yaml') + glob('config/*.rviz'))),
     ],
     zip_safe=False,

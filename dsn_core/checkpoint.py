@@ -4,7 +4,6 @@ Never a pickle: loading a checkpoint runs no code. The header's entry ``dsn`` ho
 ``CheckpointInfo``, or ``{"kind": "pose"}`` where the file is a PoseNet, which only training needs.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -32,7 +31,6 @@ __all__ = [
     'read_safetensors',
     'save_checkpoint',
     'save_pose',
-    'sha256',
 ]
 
 HEADER = 'dsn'
@@ -178,12 +176,3 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not isinstance(fields, dict):
         raise CheckpointError(f'{path} is not a checkpoint of dsn train: its header is {fields!r}')
     return fields, tensors
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file's content."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

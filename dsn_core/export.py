@@ -13,7 +13,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from dsn_core.checkpoint import CheckpointInfo, load_checkpoint, sha256
+from dsn_core.checkpoint import CheckpointInfo, load_checkpoint
+from dsn_core.digest import sha256
 from dsn_core.errors import UserError
 from dsn_core.golden import GoldenFigures, golden_frame
 from dsn_core.metadata import METADATA_KEY, MIN_SIDE, ModelMetadata, Precision

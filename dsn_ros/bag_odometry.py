@@ -1,21 +1,17 @@
 """How far a robot came, from the odometry in its bag."""
 
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from dsn_core.data.sequencer import Track
 from dsn_core.errors import ConfigError
+from dsn_ros.bag_tf import ODOMETRY, TRANSFORMS, transforms_in
 from dsn_ros.bags import Bag, TopicInfo
 from dsn_ros.errors import MessageError
-from dsn_ros.messages import stamp_ns
 
 __all__ = ['read_track']
-
-ODOMETRY = 'nav_msgs/msg/Odometry'
-TRANSFORMS = ('tf2_msgs/msg/TFMessage', 'tf/msg/tfMessage')
 
 _Position = tuple[int, float, float, float]  # stamp in ns, x, y, z in metres
 
@@ -33,8 +29,7 @@ def read_track(bag: Bag, wanted: str, max_gap: float) -> Track | None:
     topic = _choose(bag, wanted)
     if topic is None:
         return None
-    read = _of_odometry if topic.type == ODOMETRY else _of_transforms
-    rows = np.array(list(_read(bag, topic, read)), dtype=np.float64).reshape(-1, 4)
+    rows = np.array(list(_positions(bag, topic)), dtype=np.float64).reshape(-1, 4)
     rows = rows[np.isfinite(rows).all(axis=1)]
     if not len(rows):
         if wanted:
@@ -68,27 +63,18 @@ def _choose(bag: Bag, wanted: str) -> TopicInfo | None:
     return topic
 
 
-def _read(
-    bag: Bag, topic: TopicInfo, positions: Callable[[Any], Iterator[_Position]]
-) -> Iterator[_Position]:
+def _positions(bag: Bag, topic: TopicInfo) -> Iterator[_Position]:
     for message in bag.messages([topic.name]):
         try:
             content = bag.deserialize(message)
         except MessageError as error:
             _logger.warning('%s: %s', bag.path, error)
             continue
-        yield from positions(content)
+        for stamp, parent, child, (x, y, z), _ in transforms_in(content):
+            if topic.type == ODOMETRY or _is_of_base(parent, child):
+                yield stamp, x, y, z
 
 
-def _of_odometry(message: Any) -> Iterator[_Position]:
-    at = message.pose.pose.position
-    yield stamp_ns(message.header), at.x, at.y, at.z
-
-
-def _of_transforms(message: Any) -> Iterator[_Position]:
-    for transform in message.transforms:
-        parent = str(transform.header.frame_id).rpartition('/')[2]
-        child = str(transform.child_frame_id).rpartition('/')[2]
-        if parent == 'odom' and child.startswith('base'):
-            at = transform.transform.translation
-            yield stamp_ns(transform.header), at.x, at.y, at.z
+def _is_of_base(parent: str, child: str) -> bool:
+    """Whether a transform is that of odom → base, in whichever namespace."""
+    return parent.rpartition('/')[2] == 'odom' and child.rpartition('/')[2].startswith('base')

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from dsn_ros.messages import CameraInfoFields
 
-__all__ = ['Camera']
+__all__ = ['FISHEYE', 'Camera']
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _RAY_ERROR = 0.5  # pixels
-_FISHEYE = ('equidistant', 'fisheye')
+FISHEYE = ('equidistant', 'fisheye')
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _rays(camera: Camera) -> NDArray[np.float32]:
     else:
         pixels = np.stack([u, v], axis=-1).reshape(-1, 1, 2)
         d = np.array(camera.d, dtype=np.float64)
-        if camera.distortion_model in _FISHEYE:
+        if camera.distortion_model in FISHEYE:
             rays = cv2.fisheye.undistortPoints(pixels, k, d[:4])
             again = cv2.fisheye.distortPoints(rays, k, d[:4])
         else:

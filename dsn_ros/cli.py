@@ -3,20 +3,28 @@
 import json
 import logging
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from dsn_core.errors import UserError
-from dsn_ros.console import ERRORS, OUTPUT, print_metrics, progress_bar
-
-if TYPE_CHECKING:
-    from dsn_ros.engines import Engine
-    from dsn_ros.pipeline import PipelineOptions
+from dsn_ros.cli_options import (
+    EngineOption,
+    FovOption,
+    GraphPrecision,
+    MinConfidenceOption,
+    ModelOption,
+    OutOption,
+    OutputSize,
+    PrecisionOption,
+    ScaleOption,
+    engine_from,
+    pipeline_options,
+)
+from dsn_ros.console import ERRORS, OUTPUT, print_metrics, print_profile, progress_bar
 
 __all__ = ['app', 'main']
 
@@ -28,74 +36,13 @@ app = typer.Typer(
     context_settings={'help_option_names': ['-h', '--help']},
 )
 
-ModelOption = Annotated[
-    Path | None, typer.Option('--model', help='Deploy graph (.onnx); default: the shipped one.')
-]
-EngineOption = Annotated[
-    str,
-    typer.Option(
-        help='auto, openvino, onnxruntime, torch or tensorrt; :cpu or :cuda behind it names the '
-        'device.'
-    ),
-]
-PrecisionOption = Annotated[
-    str, typer.Option(help='What the engine computes in: auto, fp32, bf16, fp16 or int8.')
-]
-OutOption = Annotated[Path, typer.Option('--out', '-o', help='Folder for the results.')]
-MinConfidenceOption = Annotated[
-    float,
-    typer.Option(
-        '--min-confidence', min=0, max=1, help='Below this probability a pixel is unknown.'
-    ),
-]
-ScaleOption = Annotated[
-    float | None,
-    typer.Option('--scale', min=1e-6, help='Metres for one unit of the network (a fixed scale).'),
-]
-FovOption = Annotated[
-    float,
-    typer.Option(
-        '--fov', min=0, max=179, help='Horizontal field of view, degrees, if not calibrated.'
-    ),
-]
-
-
-class OutputSize(str, Enum):
-    """Size of the outputs: the model's own, or the camera's."""
-
-    model = 'model'
-    camera = 'camera'
-
-
-class GraphPrecision(str, Enum):
-    """What a deploy graph computes in."""
-
-    fp32 = 'fp32'
-    fp16 = 'fp16'
-
-
-def _pipeline_options(
-    scale: float | None,
-    min_confidence: float,
-    fov: float,
-    size: Literal['model', 'camera'] = 'model',
-) -> 'PipelineOptions':
-    from dsn_ros.pipeline import PipelineOptions
-    from dsn_ros.scale import ScaleOptions
-
-    how = ScaleOptions() if scale is None else ScaleOptions('fixed', scale)
-    return PipelineOptions(size, min_confidence, fov, how)
-
-
-def _engine(model: Path | None, engine: str, precision: str) -> 'Engine':
-    from dsn_ros.engines import load_engine
-
-    return load_engine(model, engine, precision)
-
 
 @app.command()
 def replay(
-    bag: Annotated[Path, typer.Argument(help='Bag folder, or a .mcap, .db3 or ROS 1 .bag file.')],
+    bags: Annotated[
+        list[Path],
+        typer.Argument(help='Bag folders, .mcap, .db3 or ROS 1 .bag files, or folders of bags.'),
+    ],
     out: OutOption,
     topic: Annotated[str | None, typer.Option(help='Image topic; default: the only one.')] = None,
     camera_info: Annotated[
@@ -113,27 +60,55 @@ def replay(
     ] = False,
     depth_truth: Annotated[str | None, typer.Option(help='Topic of true depth.')] = None,
     labels_truth: Annotated[str | None, typer.Option(help='Topic of true labels.')] = None,
+    lidar: Annotated[
+        str | None,
+        typer.Option(help='Score depth against this PointCloud2 topic; auto: the only one.'),
+    ] = None,
+    max_abs_rel: Annotated[
+        list[str] | None, typer.Option(help='Fail above it: NUMBER or CONDITION=NUMBER.')
+    ] = None,
+    min_miou: Annotated[
+        list[str] | None, typer.Option(help='Fail below it: NUMBER or CONDITION=NUMBER, 0 to 1.')
+    ] = None,
+    min_fps: Annotated[str | None, typer.Option(help='Fail below so many frames/s.')] = None,
+    max_dropped: Annotated[
+        str | None, typer.Option(help='Fail above this share of dropped frames, 0 to 1.')
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help='Processes for many bags; default: what fits.')
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help='At most so many frames.')] = None,
     scale: ScaleOption = None,
     min_confidence: MinConfidenceOption = 0.0,
     fov: FovOption = 0.0,
 ) -> None:
-    """Run the perception pipeline over a bag, without ROS.
+    """Run the perception pipeline over bags, without ROS.
 
-    Writes perception.mcap (for Foxglove, RViz, ros2 bag), metrics.json and report.html.
+    Writes perception.mcap (for Foxglove, RViz, ros2 bag), metrics.json and report.html; of
+    several bags into a folder each, and a table over all of them (summary.md). Exit code 1: a
+    limit (--max-..., --min-...) was crossed, or one of several bags failed.
 
     Examples: `dsn replay my_drive --out out/my_drive`,
-    `dsn replay drive.mcap --topic /front/image_raw/compressed --out out/front`
+    `dsn replay drive.mcap --lidar auto --max-abs-rel 0.2 --max-abs-rel night=0.3 --out out`
     """
     from dsn_ros.replay import ReplayOptions
-    from dsn_ros.replay import replay as run
+    from dsn_ros.replay_command import replay_bags
+    from dsn_ros.thresholds import limits_from
 
-    options = ReplayOptions(topic, camera_info, limit, points, compare, depth_truth, labels_truth)
-    loaded = _engine(model, engine, precision)
-    with progress_bar(bag.name) as show:
-        pipeline = _pipeline_options(scale, min_confidence, fov, size.value)
-        metrics = run(bag, out, loaded, options, pipeline, show)
-    print_metrics(metrics, out)
+    options = ReplayOptions(
+        topic, camera_info, limit, points, compare, depth_truth, labels_truth, lidar
+    )
+    limits = limits_from(
+        {
+            'max-abs-rel': max_abs_rel or [],
+            'min-miou': min_miou or [],
+            'min-fps': [min_fps] if min_fps else [],
+            'max-dropped': [max_dropped] if max_dropped else [],
+        }
+    )
+    pipeline = pipeline_options(scale, min_confidence, fov, size.value)
+    if not replay_bags(bags, out, (model, engine, precision), options, pipeline, limits, jobs):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -156,9 +131,9 @@ def infer(
     """
     from dsn_ros.infer import infer as run
 
-    loaded = _engine(model, engine, precision)
+    loaded = engine_from(model, engine, precision)
     with progress_bar(paths[0].name) as show:
-        options = _pipeline_options(scale, min_confidence, fov)
+        options = pipeline_options(scale, min_confidence, fov)
         metrics = run(paths, out, loaded, options, show)
     print_metrics(metrics, out)
 
@@ -187,7 +162,7 @@ def engine(
             table.add_row(status.name, status.device, usable, status.why)
         OUTPUT.print(table)
         return
-    loaded = _engine(model, engine, precision)
+    loaded = engine_from(model, engine, precision)
     figures = self_test(loaded)
     OUTPUT.print(
         f'{loaded.metadata.name} {loaded.height}x{loaded.width} on {loaded.name} '
@@ -227,33 +202,14 @@ def profile(
     width: Annotated[int, typer.Option(help='Width of the picture.')] = 576,
 ) -> None:
     """Print Table 4: multiply-adds and parameters, as the paper counts and as they truly are."""
-    from dsn_core.profile import PAPER, as_json
+    from dsn_core.profile import as_json
     from dsn_core.profile import profile as run
 
     costs = run(height, width)
     if json_:
         sys.stdout.write(json.dumps(as_json(costs), indent=2) + '\n')
         return
-    table = Table(
-        'part',
-        'GMACs, paper',
-        'as the paper counts',
-        'true',
-        'M parameters, paper',
-        'ours',
-        title=f'Table 4 at {height}x{width}',
-    )
-    for part, cost in costs.items():
-        gmacs, params = PAPER[part]
-        table.add_row(
-            part,
-            f'{gmacs:.3f}',
-            f'{cost.thop_macs / 1e9:.3f}',
-            f'{cost.true_macs / 1e9:.3f}',
-            f'{params:.3f}',
-            f'{cost.params / 1e6:.3f}',
-        )
-    OUTPUT.print(table)
+    print_profile(costs, height, width)
 
 
 @app.command()
@@ -328,6 +284,27 @@ def train(
         sys.stdout.write(show_config(config, overrides or []))
         return
     OUTPUT.print(train(config, overrides or [], stage))
+
+
+@app.command()
+def evaluate(
+    config: Annotated[Path, typer.Argument(help='Configuration (.yaml).')],
+    out: OutOption,
+    overrides: Annotated[list[str] | None, typer.Argument(help='key=value ...')] = None,
+) -> None:
+    """Score networks and folders of predictions; print the paper's Tables 1, 2 and 3 with ours.
+
+    Writes tables.md, evaluation.json and evaluation.html; run again, it does what is missing.
+
+    Examples: `dsn evaluate config/eval/sim.yaml --out out/eval`,
+    `dsn evaluate config/eval/sim.yaml rows=[default,my.onnx,PREDICTIONS] --out out/eval`
+    """
+    from dsn_ros.evaluate import evaluate as run
+    from dsn_ros.evaluation_text import print_tables
+
+    with progress_bar(config.stem) as show:
+        tables = run(config, overrides or [], out, show)
+    print_tables(tables, out)
 
 
 def main() -> None:

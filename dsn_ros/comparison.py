@@ -23,7 +23,7 @@ class _Pair:
 
     perception: Perception | None = None
     condition: str = ''
-    truth: dict[str, NDArray[Any]] = field(default_factory=dict)
+    truth: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -51,8 +51,16 @@ class Comparison:
             lambda: _Row(0, [], [], LabelScore(self.class_names))
         )
 
-    def add_depth(self, stamp_ns: int, depth: NDArray[np.float32]) -> None:
-        """True depth (H, W) metres of the frame at ``stamp_ns``; 0 or not finite: not measured."""
+    @property
+    def waiting(self) -> bool:
+        """Whether something perceived still waits for its truth."""
+        return any(pair.perception is not None for pair in self._pairs.values())
+
+    def add_depth(self, stamp_ns: int, depth: NDArray[np.float32] | None) -> None:
+        """True depth (H, W) metres of the frame at ``stamp_ns``; 0 or not finite: not measured.
+
+        None: there is none for this frame, which then does not wait for it.
+        """
         self._pair(stamp_ns).truth['depth'] = depth
         self._score(stamp_ns)
 
@@ -83,25 +91,35 @@ class Comparison:
         if pair.perception is None or not self.expected <= pair.truth.keys():
             return
         del self._pairs[stamp_ns]
-        names = {'all', pair.condition} - {''}
-        for row in (self._rows[name] for name in names):
-            row.frames += 1
         depth, labels = pair.truth.get('depth'), pair.truth.get('labels')
-        if depth is not None:
-            errors = (
-                depth_errors(depth, pair.perception.depth, self.cap, median_scaling=False),
-                depth_errors(depth, pair.perception.depth, self.cap, median_scaling=True),
-            )
-            for row in (self._rows[name] for name in names):
+        errors = None if depth is None else _both_errors(depth, pair.perception.depth, self.cap)
+        if errors is None and labels is None:
+            return
+        for row in (self._rows[name] for name in {'all', pair.condition} - {''}):
+            row.frames += 1
+            if errors is not None:
                 row.depth.append(errors[0])
                 row.median_scaled.append(errors[1])
-        if labels is not None:
-            size = (labels.shape[1], labels.shape[0])
-            seen: NDArray[Any] = pair.perception.labels
-            if seen.shape != labels.shape:
-                seen = cv2.resize(seen, size, interpolation=cv2.INTER_NEAREST_EXACT)
-            for row in (self._rows[name] for name in names):
-                row.labels.add(labels, seen)
+            if labels is not None:
+                row.labels.add(labels, _resized(pair.perception.labels, labels.shape))
+
+
+def _both_errors(
+    truth: NDArray[Any], depth: NDArray[np.float32], cap: float
+) -> tuple[DepthErrors, DepthErrors] | None:
+    """Errors as they are and median-scaled; None where no pixel can be compared."""
+    try:
+        plain = depth_errors(truth, depth, cap, median_scaling=False)
+    except ValueError:  # a picture without a single measured pixel in range
+        return None
+    return plain, depth_errors(truth, depth, cap, median_scaling=True)
+
+
+def _resized(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    if labels.shape == shape:
+        return labels
+    size = (shape[1], shape[0])
+    return np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def _figures(row: _Row) -> dict[str, Any]:

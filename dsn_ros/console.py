@@ -1,10 +1,11 @@
 """What the command shows: a progress bar, and figures when it is done."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,7 +19,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ['ERRORS', 'OUTPUT', 'print_metrics', 'progress_bar']
+from dsn_ros.fleet_summary import HEADER, table_rows
+from dsn_ros.thresholds import crossed
+
+__all__ = ['ERRORS', 'OUTPUT', 'print_metrics', 'print_profile', 'print_summary', 'progress_bar']
+
+if TYPE_CHECKING:
+    from dsn_core.profile import PartCost
 
 # What is printed comes from files and users: its brackets are no markup.
 OUTPUT = Console(markup=False)
@@ -60,8 +67,57 @@ def print_metrics(metrics: dict[str, Any], out: Path) -> None:
     for problem in metrics['problems']:
         OUTPUT.print(f'note: {problem}', style='yellow')
     if 'comparison' in metrics:
+        lidar = ' (LiDAR)' if 'lidar' in metrics else ''
+        found = (
+            f'{kind} with {topic}{lidar if kind == "depth" else ""}'
+            for kind, topic in sorted(metrics['ground_truth'].items())
+        )
+        OUTPUT.print(f'compared: {", ".join(found)}', soft_wrap=True)
         OUTPUT.print(_comparison_table(metrics['comparison']))
     OUTPUT.print(f'look at {out / "report.html"}', soft_wrap=True)
+    for line in crossed(metrics):
+        ERRORS.print(f'crossed: {line}', style='red', soft_wrap=True)
+
+
+def print_profile(costs: Mapping[str, 'PartCost'], height: int, width: int) -> None:
+    """Print Table 4 beside the network's own multiply-adds and parameters."""
+    from dsn_core.profile import PAPER
+
+    table = Table(
+        'part',
+        'GMACs, paper',
+        'as the paper counts',
+        'true',
+        'M parameters, paper',
+        'ours',
+        title=f'Table 4 at {height}x{width}',
+    )
+    for part, cost in costs.items():
+        gmacs, params = PAPER[part]
+        table.add_row(
+            part,
+            f'{gmacs:.3f}',
+            f'{cost.thop_macs / 1e9:.3f}',
+            f'{cost.true_macs / 1e9:.3f}',
+            f'{params:.3f}',
+            f'{cost.params / 1e6:.3f}',
+        )
+    OUTPUT.print(table)
+
+
+def print_summary(summary: dict[str, Any], out: Path) -> None:
+    """Print what a replay of many bags left in ``out``."""
+    table = Table(*HEADER, box=SIMPLE_HEAD, pad_edge=False)
+    for row in table_rows(summary):
+        table.add_row(*row)
+    OUTPUT.print(table)
+    OUTPUT.print(f'look at {out / "summary.md"}', soft_wrap=True)
+    for name, lines in summary['crossed'].items():
+        for line in lines:
+            ERRORS.print(f'crossed: {name}: {line}', style='red', soft_wrap=True)
+    for name in summary['failed']:
+        error = summary['bags'][name]['error']
+        ERRORS.print(f'failed: {name}: {error}', style='red', soft_wrap=True)
 
 
 def _comparison_table(comparison: dict[str, Any]) -> Table:

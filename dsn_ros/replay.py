@@ -2,25 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from dsn_ros.bag_topics import IMAGE
 from dsn_ros.bags import Bag, BagMessage, choose_image_topic, find_camera_info_topic, open_bag
 from dsn_ros.camera import Camera
-from dsn_ros.comparison import Comparison
 from dsn_ros.engines import Engine
 from dsn_ros.errors import BagError, MessageError
+from dsn_ros.ground_truth import GroundTruth, TruthOptions, ground_truth_topic
 from dsn_ros.messages import (
     bag_converter,
     camera_info_fields,
     compressed_to_rgb,
     image_to_rgb,
-    image_view,
     stamp_ns,
 )
 from dsn_ros.metrics import Latencies, run_metrics
@@ -28,12 +25,12 @@ from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.recorder import Recorder
 from dsn_ros.report import ReportBuilder
+from dsn_ros.thresholds import Limit, judge
 
 __all__ = ['ReplayOptions', 'replay']
 
 _TRANSFORMS = ('/tf', '/tf_static')
 _STRING = 'std_msgs/msg/String'
-_IMAGE = 'sensor_msgs/msg/Image'
 
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all)."""
@@ -45,8 +42,9 @@ class ReplayOptions:
 
     ``topic``: the camera's; None: the only one. ``camera_info``: its calibration's topic; None:
     the one beside it. ``limit``: at most so many frames. ``points``: write the cloud as well.
-    ``compare``: score against the bag's ground truth topics, found by name (``ground_truth``) or
-    given.
+    ``compare``: score against the bag's ground truth: image topics, found by name
+    (``ground_truth``) or given, or a LiDAR: ``lidar`` is its PointCloud2 topic or 'auto' (the
+    only one that tf connects with the camera), and is found where there is no true depth image.
     """
 
     topic: str | None = None
@@ -56,6 +54,7 @@ class ReplayOptions:
     compare: bool = False
     depth_truth: str | None = None
     labels_truth: str | None = None
+    lidar: str | None = None
 
 
 class _Replay:
@@ -73,11 +72,14 @@ class _Replay:
         self.options = options
         self.topic = choose_image_topic(bag, options.topic)
         self.info_topic = options.camera_info or find_camera_info_topic(bag, self.topic.name)
-        self.condition_topic = _ground_truth_topic(bag, 'condition', _STRING)
-        self.truth_topics = self._truth_topics() if options.compare else {}
+        self.condition_topic = ground_truth_topic(bag, 'condition', _STRING)
         self.pipeline = Pipeline(engine, pipeline)
         names = engine.metadata.class_names
-        self.comparison = Comparison(names, list(self.truth_topics.values()))
+        self.truth: GroundTruth | None = None
+        if options.compare or options.lidar:
+            calibrated = self.info_topic is not None or pipeline.fov_degrees > 0
+            wanted = TruthOptions(options.depth_truth, options.labels_truth, options.lidar)
+            self.truth = GroundTruth(bag, self.topic, names, wanted, calibrated)
         self.recorder = Recorder(folder, names, options.points)
         self.report = ReportBuilder(bag.path.name, names)
         self.latencies = Latencies()
@@ -88,25 +90,10 @@ class _Replay:
         self.frames_in = 0
         self.last: Perception | None = None
 
-    def _truth_topics(self) -> dict[str, str]:
-        given = {'depth': self.options.depth_truth, 'labels': self.options.labels_truth}
-        found = {}
-        for kind, topic in given.items():
-            name = topic or _ground_truth_topic(self.bag, kind, _IMAGE)
-            if name is not None and name not in self.bag.topics:
-                raise BagError(f'{self.bag.path} has no topic {name}: see --{kind}-truth')
-            if name is not None:
-                found[name] = kind
-        if not found:
-            raise BagError(
-                f'{self.bag.path} has no ground truth to compare with: name its topics with '
-                '--depth-truth and --labels-truth, or leave --compare out'
-            )
-        return found
-
     def topics(self) -> list[str]:
         """All topics that are read."""
-        extra = [self.info_topic, self.condition_topic, *self.truth_topics, *_TRANSFORMS]
+        truth = self.truth.topics if self.truth else ()
+        extra = [self.info_topic, self.condition_topic, *truth, *_TRANSFORMS]
         names = [self.topic.name, *(name for name in extra if name)]
         return [name for name in dict.fromkeys(names) if name in self.bag.topics]
 
@@ -121,7 +108,7 @@ class _Replay:
                     continue
                 if self.frames_in >= total:
                     # Ground truth of the last frame may come after it.
-                    if self.truth_topics:
+                    if self.truth and self.truth.waiting:
                         continue
                     break
                 self.frames_in += 1
@@ -138,7 +125,7 @@ class _Replay:
             self._drop('damaged message', error)
             return
         try:
-            raw = self.topic.type == _IMAGE
+            raw = self.topic.type == IMAGE
             rgb = image_to_rgb(image, bag_converter) if raw else compressed_to_rgb(image)
         except MessageError as error:
             self._drop('undecodable image', error)
@@ -157,8 +144,8 @@ class _Replay:
         }
         self.latencies.add(latency)
         self.report.add(perception, self.condition or None, latency)
-        if self.truth_topics:
-            self.comparison.add(perception, self.condition)
+        if self.truth:
+            self.truth.add(perception, self.condition)
         self.last = perception
 
     def _take_other(self, message: BagMessage) -> None:
@@ -168,22 +155,12 @@ class _Replay:
                 self.camera = Camera.from_info(camera_info_fields(content))
             elif message.topic == self.condition_topic:
                 self.condition = str(content.data)
-            elif message.topic in self.truth_topics:
-                self._take_truth(self.truth_topics[message.topic], content)
+            elif self.truth and message.topic in self.truth.topics:
+                self.truth.take(message.topic, content)
             else:
                 self.recorder.write_transforms(message.topic, content, message.receive_ns)
         except MessageError as error:
             self._tell(str(error))
-
-    def _take_truth(self, kind: str, message: Any) -> None:
-        stamp = stamp_ns(message.header)
-        if kind == 'labels':
-            self.comparison.add_labels(stamp, np.asarray(image_view(message), dtype=np.uint8))
-            return
-        depth: NDArray[np.float32] = np.asarray(image_view(message), dtype=np.float32)
-        if message.encoding == '16UC1':
-            depth = depth / np.float32(1000)
-        self.comparison.add_depth(stamp, depth)
 
     def _drop(self, reason: str, error: MessageError) -> None:
         self.dropped[reason] += 1
@@ -195,6 +172,8 @@ class _Replay:
 
     def metrics(self, seconds: float) -> dict[str, Any]:
         """The content of metrics.json."""
+        compared = self.truth.finish() if self.truth else {}
+        told = self.truth.problems if self.truth else []
         metrics = run_metrics(
             self.bag.path.name,
             self.pipeline.engine,
@@ -202,21 +181,11 @@ class _Replay:
             self.dropped,
             seconds,
             self.latencies,
-            [*self.bag.problems, *self.problems],
+            [*told, *self.bag.problems, *self.problems],
             self.last,
         )
         metrics['topic'] = self.topic.name
-        if self.truth_topics:
-            metrics['comparison'] = self.comparison.result()
-        return metrics
-
-
-def _ground_truth_topic(bag: Bag, kind: str, message_type: str) -> str | None:
-    for name, topic in sorted(bag.topics.items()):
-        parts = name.strip('/').split('/')
-        if topic.type == message_type and 'ground_truth' in parts and kind in parts:
-            return name
-    return None
+        return metrics | compared
 
 
 def replay(
@@ -226,12 +195,14 @@ def replay(
     options: ReplayOptions | None = None,
     pipeline: PipelineOptions | None = None,
     progress: Progress | None = None,
+    limits: Sequence[Limit] = (),
 ) -> dict[str, Any]:
     """Run the pipeline over the bag ``path`` and fill the folder ``out``.
 
     Writes ``perception.mcap``, ``metrics.json`` and ``report.html``, all three or none, and
-    returns what metrics.json holds. Raises BagError for a bag that cannot be used and UserError
-    where ``out`` cannot be written.
+    returns what metrics.json holds; with ``limits``, how each of them was kept as well
+    (``thresholds``). Raises BagError for a bag that cannot be used and UserError where ``out``
+    cannot be written.
     """
     with open_bag(path) as bag, staged(out) as folder:
         run = _Replay(
@@ -242,6 +213,8 @@ def replay(
         if not metrics['frames_out']:
             why = '; '.join(metrics['problems'][:3]) or 'it holds no frames'
             raise BagError(f'{path}: not one frame of {run.topic.name} could be used ({why})')
+        if limits:
+            metrics['thresholds'] = judge(metrics, limits)
         write_json(folder / 'metrics.json', metrics)
         run.report.write(folder / 'report.html', metrics)
     return metrics

@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from dsn_core.digest import sha256
+
 __all__ = ['files_digest', 'fingerprint_of']
 
 
@@ -16,8 +18,6 @@ def fingerprint_of(kind: str, *parts: object) -> str:
 
 def files_digest(files: Iterable[Path], below: Path) -> str:
     """Hex digest of the contents of ``files`` and of their names below ``below``."""
-    from dsn_core.checkpoint import sha256
-
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(f'{file.relative_to(below).as_posix()}\0{sha256(file)}\n'.encode())

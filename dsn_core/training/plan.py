@@ -9,11 +9,11 @@ import numpy as np
 from dsn_core.checkpoint import CheckpointInfo
 from dsn_core.data.drives import Drive
 from dsn_core.data.source import FrameSource
+from dsn_core.digest import Digests
 from dsn_core.errors import ConfigError
 from dsn_core.labels import CITYSCAPES
 from dsn_core.losses import LossWeights, required_inputs
 from dsn_core.teachers import LabelTeacher
-from dsn_core.training.digest import Digests
 from dsn_core.training.label_free_config import LabelFreeConfig
 from dsn_core.training.pairs import Domain
 from dsn_core.training.plain import plain

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dsn_core.digest import Digests
 from dsn_core.training import world
-from dsn_core.training.digest import Digests
 
 __all__ = ['WORK', 'Run', 'StageResult']
 

@@ -8,7 +8,8 @@ import pytest
 torch = pytest.importorskip('torch', reason='torch is not installed')
 onnx = pytest.importorskip('onnx', reason='onnx is not installed')
 
-from dsn_core.checkpoint import CheckpointError, load_checkpoint, sha256
+from dsn_core.checkpoint import CheckpointError, load_checkpoint
+from dsn_core.digest import sha256
 from dsn_core.errors import UserError
 from dsn_core.export import export
 from dsn_core.golden import golden_frame

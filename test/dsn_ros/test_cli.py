@@ -39,7 +39,8 @@ def test_every_verb_has_help_with_an_example_or_a_description(verb):
 
 
 def test_the_verbs_there_are():
-    assert VERBS == ['engine', 'export', 'infer', 'profile', 'replay', 'simulate', 'train']
+    known = 'engine evaluate export infer profile replay simulate train'
+    assert ' '.join(VERBS) == known
 
 
 def test_engine_list_gives_a_reason_for_each():

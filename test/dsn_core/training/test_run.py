@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip('lightning', reason='lightning is not installed')
 
-from dsn_core.training.digest import Digests, digest_of
+from dsn_core.digest import Digests, digest_of
 from dsn_core.training.run import Run
 
 
@@ -108,7 +108,7 @@ def test_digests_read_a_file_once_while_it_is_unchanged(tmp_path, monkeypatch):
     digests = Digests(memory)
     expected = digests.of_file(file)
     digests.save()
-    monkeypatch.setattr('dsn_core.training.digest.sha256', lambda path: 'read again')
+    monkeypatch.setattr('dsn_core.digest.sha256', lambda path: 'read again')
     assert Digests(memory).of_file(file) == expected
     os.utime(file, ns=(5, 5))
     assert Digests(memory).of_file(file) == 'read again'

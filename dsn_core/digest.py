@@ -1,4 +1,7 @@
-"""Digests of files, by content; what has been read is not read again while it is unchanged."""
+"""Digests of files and values: whether something is the same, by content and not by date.
+
+Nothing here needs torch.
+"""
 
 import hashlib
 import json
@@ -6,15 +9,32 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from dsn_core.checkpoint import sha256
+__all__ = ['Digests', 'content_digest', 'digest_of', 'sha256']
 
-__all__ = ['Digests', 'digest_of']
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def digest_of(value: object) -> str:
     """Hex digest of a JSON-able value."""
     text = json.dumps(value, sort_keys=True, separators=(',', ':'))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content_digest(groups: Iterable[tuple[str, Iterable[Path]]]) -> str:
+    """Hex digest of the names of ``groups``, and of their files' names and contents, in order."""
+    return digest_of(
+        [
+            [name, [[f'{file.parent.name}/{file.name}', sha256(file)] for file in files]]
+            for name, files in groups
+        ]
+    )
 
 
 class Digests:

@@ -1,0 +1,168 @@
+"""One bag of many: its result in a folder of its own, made only if it is not there already."""
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from dsn_core import __version__
+from dsn_core.digest import sha256
+from dsn_ros.bag_frames import BagSource
+from dsn_ros.engines import Engine, EngineError, load_engine
+from dsn_ros.errors import UserError
+from dsn_ros.output import staged, write_json
+from dsn_ros.pipeline import PipelineOptions
+from dsn_ros.replay import ReplayOptions, replay
+from dsn_ros.thresholds import Limit, judge
+
+__all__ = ['RECORD', 'BagTask', 'BagWorker', 'FleetOptions', 'Outcome']
+
+RECORD = 'run.json'
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FleetOptions:
+    """What is done with every bag: model and engine as for load_engine, and how to replay.
+
+    ``model_sha256``: hex digest of the model's file. ``threads``: of one engine.
+    """
+
+    model: Path | None
+    model_sha256: str
+    engine: str
+    precision: str
+    threads: int
+    replay: ReplayOptions
+    pipeline: PipelineOptions
+    limits: tuple[Limit, ...] = ()
+
+    def key(self) -> dict[str, Any]:
+        """All that decides the result beside the bag; limits are judged anew in no time."""
+        return {
+            'version': __version__,
+            'model': self.model_sha256,
+            'engine': self.engine,
+            'precision': self.precision,
+            'replay': asdict(self.replay),
+            'pipeline': asdict(self.pipeline),
+        }
+
+
+@dataclass(frozen=True)
+class BagTask:
+    """A bag, and the folder for its result."""
+
+    path: Path
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a bag: the content of its metrics.json, or an error in one line.
+
+    ``reused``: the result was there already. ``fatal``: no other bag will do better.
+    """
+
+    metrics: dict[str, Any] | None = None
+    error: str = ''
+    reused: bool = False
+    fatal: bool = False
+
+
+class BagWorker:
+    """Does one bag after the other, with one engine that is loaded when it is needed first."""
+
+    def __init__(self, options: FleetOptions) -> None:
+        self.options = options
+        self._engine: Engine | None = None
+
+    def __call__(self, task: BagTask) -> Outcome:
+        """Do a bag, or find that it is done; never raises what concerns this bag alone."""
+        try:
+            return self._result(task)
+        except EngineError as error:
+            return Outcome(error=str(error), fatal=True)
+        except UserError as error:
+            return Outcome(error=str(error))
+        except Exception as error:  # a fault of ours, or no memory: the other bags go on
+            _logger.exception('%s', task.path)
+            reason = ' '.join(str(error).split())
+            return Outcome(error=f'{task.path}: {type(error).__name__}: {reason}')
+
+    def _result(self, task: BagTask) -> Outcome:
+        record = _read(task.folder / RECORD)
+        files = _digests(BagSource(task.path).files(), record.get('files', []))
+        wanted = {'bag': [[name, sha256] for name, _, _, sha256 in files], **self.options.key()}
+        if record.get('key') == wanted and _whole(task.folder, record):
+            metrics = _read(task.folder / 'metrics.json')
+            if metrics:
+                return Outcome(self._judged(task.folder, metrics), reused=True)
+        for left in task.folder.glob('.partial-*'):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with staged(task.folder) as beside:
+            metrics = replay(
+                task.path,
+                beside,
+                self._loaded(),
+                self.options.replay,
+                self.options.pipeline,
+                limits=self.options.limits,
+            )
+            results = sorted(f.name for f in beside.iterdir() if f.is_file())
+            # While files of two runs lie side by side, no record may speak for them.
+            (task.folder / RECORD).unlink(missing_ok=True)
+        with staged(task.folder) as beside:
+            about = {'bag': str(task.path), 'files': files, 'results': results, 'key': wanted}
+            write_json(beside / RECORD, about)
+        return Outcome(metrics)
+
+    def _judged(self, folder: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+        """The metrics of an earlier run, with the limits of this one."""
+        judged = {k: v for k, v in metrics.items() if k != 'thresholds'}
+        if self.options.limits:
+            judged['thresholds'] = judge(metrics, self.options.limits)
+        if judged != metrics:
+            with staged(folder) as beside:
+                write_json(beside / 'metrics.json', judged)
+        return judged
+
+    def _loaded(self) -> Engine:
+        if self._engine is None:
+            options = self.options
+            cv2.setNumThreads(options.threads)
+            self._engine = load_engine(
+                options.model, options.engine, options.precision, options.threads
+            )
+        return self._engine
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _whole(folder: Path, record: dict[str, Any]) -> bool:
+    results = record.get('results') or []
+    return bool(results) and all((folder / str(name)).is_file() for name in results)
+
+
+def _digests(files: Sequence[Path], known: Sequence[Any]) -> list[list[Any]]:
+    """[name, bytes, time of change in ns, sha256] of files; the unchanged are not read again."""
+    seen = {tuple(row[:3]): row[3] for row in known if isinstance(row, list) and len(row) == 4}
+    rows = []
+    for file in sorted(files):
+        about = file.stat()
+        facts = (file.name, about.st_size, about.st_mtime_ns)
+        rows.append([*facts, seen.get(facts) or sha256(file)])
+    return rows

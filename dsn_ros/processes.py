@@ -1,0 +1,113 @@
+"""Many tasks in several processes, one of which may die without taking the others along."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+__all__ = ['Died', 'run_in_processes']
+
+Task = TypeVar('Task')
+Result = TypeVar('Result')
+
+
+class Died(Generic[Result]):
+    """What comes of a task whose process died at it."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        if self.exit_code is not None and self.exit_code < 0:
+            name = signal.Signals(-self.exit_code).name
+            hint = ' (out of memory? take fewer --jobs)' if name == 'SIGKILL' else ''
+            return f'its process was ended by {name}{hint}'
+        return f'its process ended with exit code {self.exit_code}'
+
+
+def run_in_processes(
+    make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], processes: int
+) -> Generator[tuple[int, Result | Died[Result]], None, None]:
+    """Yield (index of the task, its result) as they are done.
+
+    Every process calls ``make`` once and what that returns for each of its tasks; all of it is
+    pickled. A result must not be an exception: one that is raised ends the process, and that task
+    comes out as Died. The processes end with the iterator, and with this process.
+    """
+    todo = deque(enumerate(tasks))
+    workers = [_Worker(make) for _ in range(min(processes, len(todo)))]
+    try:
+        for worker in workers:
+            worker.give(todo.popleft())
+        while busy := {w.connection: w for w in workers if w.index is not None}:
+            for connection in wait(list(busy)):
+                worker = busy[connection]  # type: ignore[index]  # only what it was given comes
+                index, result = worker.take()
+                if isinstance(result, Died):
+                    workers.remove(worker)
+                    worker.end()
+                    if todo:
+                        worker = _Worker(make)
+                        workers.append(worker)
+                if todo:
+                    worker.give(todo.popleft())
+                yield index, result
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+class _Worker:
+    """One process, seen from outside."""
+
+    def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
+        context = multiprocessing.get_context('spawn')  # engines have threads: no fork
+        self.connection, theirs = context.Pipe()
+        self.index: int | None = None
+        self._process = context.Process(target=_serve, args=(theirs, make), daemon=True)
+        self._process.start()
+        theirs.close()  # theirs alone: when they die, ours says so
+
+    def give(self, task: tuple[int, Any]) -> None:
+        self.index = task[0]
+        with contextlib.suppress(OSError):  # it died: `take` will say so
+            self.connection.send(task[1])
+
+    def take(self) -> tuple[int, Any]:
+        assert self.index is not None
+        index, self.index = self.index, None
+        try:
+            return index, self.connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            return index, Died(self._process.exitcode)
+
+    def end(self) -> None:
+        self.connection.close()
+        self._process.terminate()
+        self._process.join()
+
+
+def _serve(connection: Connection, make: Callable[[], Callable[[Any], Any]]) -> None:
+    """What runs in the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    handle = make()
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        connection.send(handle(task))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
