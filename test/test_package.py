@@ -147,3 +147,9 @@ def test_colcon_finds_both_packages(version, messages, tmp_path):
 
 def test_colcon_has_tests_to_run(setup_arguments):
     assert any(each.startswith('pytest') for each in setup_arguments['extras_require']['test'])
+
+
+def test_no_two_test_files_share_a_name():
+    # Where ROS is sourced, its launch_testing imports every one by its bare name.
+    names = [p.name for p in Path(__file__).parent.rglob('test_*.py')]
+    assert sorted(names) == sorted(set(names))
