@@ -7,13 +7,14 @@ from typing import Any
 
 from dsn_core import config as generic
 from dsn_core.errors import require
-from dsn_core.evaluation import folder_row, model_row
+from dsn_core.evaluation import folder_row, model_row, picture_set
 from dsn_core.evaluation.rows import Row
 from dsn_core.evaluation.samples import EvaluationSet
 
 __all__ = ['DepthProtocol', 'EvaluationConfig', 'load_evaluation']
 
 assert 'folder' in Row.kinds, f'{folder_row.__name__} is imported for what it registers'
+assert 'pictures' in EvaluationSet.kinds, f'{picture_set.__name__} is imported for that'
 assert 'model' in Row.kinds, f'{model_row.__name__} is imported for what it registers'
 
 
