@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import dsn_core.data.sources
 import dsn_ros.bag_frames  # noqa: F401  registers the kind bag
 from dsn_core.errors import UserError
 from dsn_core.teachers import set_default_model
@@ -17,7 +16,6 @@ from dsn_ros.engines import default_model
 
 __all__ = ['show_config', 'train']
 
-assert dsn_core.data.sources.__all__, 'imported for the kinds that it registers'
 set_default_model(default_model())
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import dsn_core.data.sources  # noqa: F401  registers the kinds of sources
 from dsn_core import config as generic
 from dsn_core.errors import ConfigError
 from dsn_core.training.label_free_config import LabelFreeConfig
