@@ -109,7 +109,8 @@ class PicturesSet(EvaluationSet, kind='pictures'):
         file = self.labels and self.labels / f'{picture.stem}.png'
         if not file or not file.is_file():
             return np.full(size, UNLABELLED, dtype=np.uint8)
-        return table[_read(file, size, np.dtype(np.uint8))]
+        ids: NDArray[np.uint8] = table[_read(file, size, np.dtype(np.uint8)).astype(np.intp)]
+        return ids
 
     def _condition(self, picture: Path) -> str:
         for each in self.conditions:
