@@ -66,6 +66,16 @@ class DepthSegNet(nn.Module):
         logits = {} if self.seg_decoder is None else self.seg_decoder(features, scales)
         return Perceived(disparities, logits, light, enhanced)
 
+    def start_at(self, logit: float) -> None:
+        """Let a fresh network's disparity be about sigmoid(``logit``) everywhere.
+
+        Without it that is 0.5, which leaves near things less than one doubling above the middle.
+        """
+        for head in self.depth_decoder.heads:
+            assert isinstance(head, nn.Conv2d)
+            assert head.bias is not None
+            nn.init.constant_(head.bias, logit)
+
     def depth(self, disparity: Tensor) -> Tensor:
         """Depth of a disparity map of this network, same shape, in the network's units."""
         return disparity_to_depth(disparity, self.min_depth, self.max_depth)

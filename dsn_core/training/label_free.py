@@ -40,6 +40,7 @@ _logger = logging.getLogger(__name__)
 CHECKPOINT = 'network.safetensors'
 POSE = 'pose.safetensors'
 GRAPH = 'model.onnx'
+_START_LOGIT = -2.0  # a fresh network says disparity 0.12 everywhere
 INVERSE_DEPTH = 'inverse_depth'
 
 
@@ -297,6 +298,7 @@ class _Pipeline:
 
     def _start(self, name: str, stage: JointStage, init: str) -> None:
         """Give a fresh stage the weights that it starts from."""
+        stage.network.start_at(_START_LOGIT)
         day = self.results['day-depth'].folder if init == 'day-depth' else None
         source = init if day is None else str(day / CHECKPOINT)
         for line in initialise(stage.network, stage.pose, source):

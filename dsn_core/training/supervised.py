@@ -7,7 +7,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dsn_core.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
@@ -141,10 +141,7 @@ def train_supervised(config: SupervisedConfig) -> Path:
 
 def _fresh(info: CheckpointInfo) -> DepthSegNet:
     network = info.build()
-    for head in network.depth_decoder.heads:
-        assert isinstance(head, nn.Conv2d)
-        assert head.bias is not None
-        nn.init.constant_(head.bias, _START_LOGIT)
+    network.start_at(_START_LOGIT)
     return network
 
 
