@@ -1,5 +1,7 @@
 """The network: the shapes that callers rely on, and the cost that Table 4 states."""
 
+import math
+
 import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
@@ -75,3 +77,20 @@ def test_encoder_has_torchvision_names():
     assert expected <= names
     # torchvision's resnet18 has 122 entries; less 20 counters and the classifier's two: 100.
     assert len(names) == 100
+
+
+def test_a_fresh_network_starts_where_it_is_told():
+    network = DepthSegNet(0, light=False).eval()
+    network.start_at(-2.0)
+    with torch.no_grad():
+        disparities = network(torch.rand(1, 3, 64, 96)).disparities
+    expected = 1 / (1 + math.exp(2.0))
+    for scale, disparity in disparities.items():
+        assert float(disparity.mean()) == pytest.approx(expected, rel=0.2), scale
+
+
+def test_without_light_and_classes_it_is_monodepth2():
+    network = DepthSegNet(0, light=False)
+    # Table 4: encoder 11.177 M and depth decoder 3.153 M.
+    assert sum(p.numel() for p in network.parameters()) == 11_176_512 + 3_152_724
+    assert network(torch.rand(1, 3, 64, 96)).logits == {}
