@@ -5,7 +5,6 @@ Never a pickle: loading a checkpoint runs no code. The header's entry ``dsn`` ho
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dsn_core.errors import UserError
+from dsn_core.files import replacing
 from dsn_core.labels import CITYSCAPES
 from dsn_core.models import DepthSegNet
 from dsn_core.models.pose import PoseNet
@@ -31,6 +31,7 @@ __all__ = [
     'read_safetensors',
     'save_checkpoint',
     'save_pose',
+    'save_safetensors',
 ]
 
 HEADER = 'dsn'
@@ -68,12 +69,12 @@ class CheckpointInfo:
 
 def save_checkpoint(path: Path, network: DepthSegNet, info: CheckpointInfo) -> None:
     """Write ``path`` whole or not at all: beside it first, then renamed."""
-    _save(path, network, asdict(info))
+    save_safetensors(path, network, asdict(info))
 
 
 def save_pose(path: Path, pose: PoseNet) -> None:
     """Write ``path`` as ``save_checkpoint`` does: what training goes on with, not for robots."""
-    _save(path, pose, {'kind': _POSE})
+    save_safetensors(path, pose, {'kind': _POSE})
 
 
 def load_checkpoint(path: Path) -> tuple[DepthSegNet, CheckpointInfo]:
@@ -155,12 +156,11 @@ def matching_state(
     return state
 
 
-def _save(path: Path, module: nn.Module, fields: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f'{path.name}.partial')
-    state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-    save_file(state, beside, metadata={HEADER: json.dumps(fields)})
-    os.replace(beside, path)
+def save_safetensors(path: Path, module: nn.Module, fields: Mapping[str, object]) -> None:
+    """Write the weights of ``module``, with ``fields`` as the header's entry HEADER."""
+    with replacing(path) as beside:
+        state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+        save_file(state, beside, metadata={HEADER: json.dumps(fields)})
 
 
 def _load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -5,9 +5,10 @@ Nothing here needs torch.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
+
+from dsn_core.files import replacing
 
 __all__ = ['Digests', 'content_digest', 'digest_of', 'sha256']
 
@@ -47,6 +48,7 @@ class Digests:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, list[object]] = {}
+        self._grown = False
         try:
             known = json.loads(path.read_text())
             if isinstance(known, dict):
@@ -63,6 +65,7 @@ class Digests:
             return str(known[2])
         digest = sha256(path)
         self._known[name] = [stat.st_size, stat.st_mtime_ns, digest]
+        self._grown = True
         return digest
 
     def of_files(self, files: Iterable[Path], below: Path | None = None) -> str:
@@ -74,8 +77,9 @@ class Digests:
         return digest_of(rows)
 
     def save(self) -> None:
-        """Write the memory, whole or not at all."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_name(f'{self._path.name}.partial')
-        beside.write_text(json.dumps(self._known))
-        os.replace(beside, self._path)
+        """Write the memory, if there is anything new in it."""
+        if not self._grown:
+            return
+        with replacing(self._path) as beside:
+            beside.write_text(json.dumps(self._known))
+        self._grown = False

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from dsn_core.checkpoint import CheckpointInfo, load_checkpoint
 from dsn_core.digest import sha256
 from dsn_core.errors import UserError
+from dsn_core.files import replacing
 from dsn_core.golden import GoldenFigures, golden_frame
 from dsn_core.metadata import METADATA_KEY, MIN_SIDE, ModelMetadata, Precision
 from dsn_core.models import DepthSegNet
@@ -162,8 +162,6 @@ def _store_weights_as_half(model: Any, parameters: set[str]) -> None:
 
 
 def _write(model: Any, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f'{out.name}.partial')
-    beside.write_bytes(model.SerializeToString())
-    os.replace(beside, out)
+    with replacing(out) as beside:
+        beside.write_bytes(model.SerializeToString())
     _logger.info('%s: %.1f MB', out, out.stat().st_size / 1e6)

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from dsn_ros.fleet_summary import HEADER, table_rows
+from dsn_ros.fleet_summary import COMPARISON_HEADER, HEADER, comparison_cells, table_rows
 from dsn_ros.thresholds import crossed
 
 __all__ = ['ERRORS', 'OUTPUT', 'print_metrics', 'print_profile', 'print_summary', 'progress_bar']
@@ -121,17 +121,7 @@ def print_summary(summary: dict[str, Any], out: Path) -> None:
 
 
 def _comparison_table(comparison: dict[str, Any]) -> Table:
-    table = Table('condition', 'frames', 'Abs Rel', 'median-scaled', 'RMSE', 'd<1.25', 'mIoU')
+    table = Table('condition', *COMPARISON_HEADER)
     for condition, row in comparison.items():
-        depth, scaled = row.get('depth'), row.get('depth_median_scaled')
-        labels = row.get('labels')
-        table.add_row(
-            condition,
-            str(row['frames']),
-            f'{depth["abs_rel"]:.3f}' if depth else '',
-            f'{scaled["abs_rel"]:.3f}' if scaled else '',
-            f'{depth["rmse"]:.2f}' if depth else '',
-            f'{depth["a1"]:.3f}' if depth else '',
-            f'{100 * labels["miou"]:.1f} %' if labels else '',
-        )
+        table.add_row(condition, *comparison_cells(row))
     return table

@@ -9,20 +9,17 @@ from dsn_ros.thresholds import crossed
 if TYPE_CHECKING:
     from dsn_ros.fleet_worker import Outcome
 
-__all__ = ['HEADER', 'as_markdown', 'summarise', 'table_rows']
+__all__ = [
+    'COMPARISON_HEADER',
+    'HEADER',
+    'as_markdown',
+    'comparison_cells',
+    'summarise',
+    'table_rows',
+]
 
-HEADER = (
-    'bag',
-    'condition',
-    'frames',
-    'Abs Rel',
-    'scaled',
-    'RMSE',
-    'd<1.25',
-    'mIoU',
-    'fps',
-    'dropped',
-)
+COMPARISON_HEADER = ('frames', 'Abs Rel', 'median-scaled', 'RMSE', 'd<1.25', 'mIoU')
+HEADER = ('bag', 'condition', *COMPARISON_HEADER, 'fps', 'dropped')
 _DEPTHS = ('depth', 'depth_median_scaled')
 _KEPT = ('bag', 'frames_in', 'frames_out', 'dropped', 'rate_hz', 'comparison', 'thresholds')
 
@@ -64,11 +61,11 @@ def table_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
         speed = (f'{bag["rate_hz"]:.1f}', str(sum(bag['dropped'].values())))
         compared = bag.get('comparison') or {'all': {'frames': bag['frames_out']}}
         rows += [
-            (name, condition, *_figures(row), *(speed if condition == 'all' else ('', '')))
+            (name, condition, *comparison_cells(row), *(speed if condition == 'all' else ('', '')))
             for condition, row in compared.items()
         ]
     for condition, row in summary['comparison'].items():
-        rows.append(('all bags', condition, *_figures(row), '', ''))
+        rows.append(('all bags', condition, *comparison_cells(row), '', ''))
     return rows
 
 
@@ -90,7 +87,8 @@ def _line(cells: Sequence[str]) -> str:
     return '| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |'
 
 
-def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
+def comparison_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a table says of one condition's comparison, in the order of COMPARISON_HEADER."""
     depth, scaled, labels = (row.get(k) for k in (*_DEPTHS, 'labels'))
     return (
         str(row['frames']),

@@ -16,7 +16,7 @@ from dsn_ros.engines import default_model
 
 __all__ = ['show_config', 'train']
 
-set_default_model(default_model())
+set_default_model(default_model)
 
 
 def show_config(path: Path, overrides: Sequence[str]) -> str:

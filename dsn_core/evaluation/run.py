@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from dsn_core.evaluation.config import EvaluationConfig
 from dsn_core.evaluation.rows import Row
 from dsn_core.evaluation.samples import EvaluationSet
 from dsn_core.evaluation.score import score
+from dsn_core.files import replacing
 
 __all__ = ['RowScore', 'evaluate']
 
@@ -117,7 +117,5 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, figures: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f'{path.name}.partial')
-    beside.write_text(json.dumps(figures, allow_nan=False), encoding='utf-8')
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(figures, allow_nan=False), encoding='utf-8')

@@ -1,19 +1,17 @@
 """Fingerprints of teachers: the same for the same content, wherever it lies."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from dsn_core.digest import sha256
+from dsn_core.digest import digest_of, sha256
 
 __all__ = ['files_digest', 'fingerprint_of']
 
 
 def fingerprint_of(kind: str, *parts: object) -> str:
     """A teacher's kind, and a hex digest of all (JSON-able) that its answers depend on."""
-    text = json.dumps([kind, *parts], separators=(',', ':'))
-    return f'{kind}:{hashlib.sha256(text.encode()).hexdigest()}'
+    return f'{kind}:{digest_of([kind, *parts])}'
 
 
 def files_digest(files: Iterable[Path], below: Path) -> str:

@@ -1,6 +1,6 @@
 """ONNX graphs as segmentation teachers: those of dsn export, and any other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,12 @@ _TYPES: dict[str, type[np.floating[Any]]] = {
     'tensor(float)': np.float32,
     'tensor(float16)': np.float16,
 }
-_default_model: list[Path] = []
+_default_model: list[Callable[[], Path]] = []
 
 
-def set_default_model(path: Path) -> None:
+def set_default_model(find: Callable[[], Path]) -> None:
     """Say which graph the model 'default' is; whoever ships weights knows."""
-    _default_model[:] = [path]
+    _default_model[:] = [find]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _path(model: str) -> Path:
     if model != _DEFAULT:
         path = Path(model).expanduser()
     elif _default_model:
-        path = _default_model[0]
+        path = _default_model[0]()
     else:
         raise UserError('model default is not known here: give the path of an ONNX file as model')
     if not path.is_file():

@@ -1,6 +1,5 @@
 """Pseudo-labels on disk: one PNG a frame, which any viewer opens and no code has to be run for."""
 
-import os
 from pathlib import Path
 
 import cv2
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsn_core.errors import UserError
+from dsn_core.files import replacing
 
 __all__ = ['read_inverse_depth', 'read_labels', 'write_inverse_depth', 'write_labels']
 
@@ -69,10 +69,8 @@ def read_inverse_depth(path: Path) -> NDArray[np.float32]:
 def _write(path: Path, picture: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     ok, data = cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 6])
     assert ok, 'an 8- or 16-bit picture can always be encoded'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f'{path.name}.partial')
-    beside.write_bytes(data.tobytes())
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_bytes(data.tobytes())
 
 
 def _read(path: Path, dtype: np.dtype[np.generic], what: str) -> NDArray[np.generic]:

@@ -44,13 +44,12 @@ def fit(
     epoch_steps: int,
     settings: TrainerConfig,
     log: RunLog,
-    name: str = '',
 ) -> None:
     """Train ``stage`` until ``steps`` batches are done, from ``folder/work/last.ckpt`` if there.
 
     ``samples`` hold at least ``steps * batch_size``; ``batch_size`` is that of all processes and
-    passes together. What the stage logs (``log_dict``) reaches ``log`` under ``name`` (default:
-    the folder's), its mean over ``settings.log_steps`` steps. A stage may offer
+    passes together. What the stage logs (``log_dict``) reaches ``log`` under the
+    folder's name, its mean over ``settings.log_steps`` steps. A stage may offer
 
     - ``uses_all``: true if every step has a gradient for every parameter;
     - ``optimizers_per_step`` (1), where its optimisation is manual: Lightning counts each one's;
@@ -59,7 +58,7 @@ def fit(
     Returns with the state saved; raises KeyboardInterrupt if it was stopped, ConfigError if the
     batch can't be split evenly.
     """
-    name = name or folder.name
+    name = folder.name
     world_size = world.size()
     if batch_size % (world_size * settings.passes):
         raise ConfigError(
@@ -68,8 +67,7 @@ def fit(
         )
     state = folder / WORK / STATE
     per_step = int(getattr(stage, 'optimizers_per_step', 1))
-    # Written by this very training, and still read without running code from it.
-    done = torch.load(state, weights_only=True)['global_step'] // per_step if state.exists() else 0
+    done = _steps_taken(state) // per_step if state.exists() else 0
     if done >= steps:
         _restore(stage, state)
         return
@@ -113,6 +111,12 @@ def fit(
         raise KeyboardInterrupt(f'{name} stopped: run again to go on') from error
     if keeper.step < steps:
         raise KeyboardInterrupt(f'{name} stopped at step {keeper.step}: run again to go on')
+
+
+def _steps_taken(state: Path) -> int:
+    # Written by this very training, and still read without running code from it; mapped, because
+    # of hundreds of MB one number is wanted.
+    return int(torch.load(state, weights_only=True, mmap=True)['global_step'])
 
 
 def _strategy(stage: lightning.LightningModule) -> str:

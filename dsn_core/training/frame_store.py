@@ -6,7 +6,6 @@ frames' order: ``sequence`` (numbers that change where frames stop being neighbo
 """
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from dsn_core.data.source import FrameSource, SourceFrame
 from dsn_core.errors import ConfigError, UserError
+from dsn_core.files import replacing
 
 __all__ = ['FrameStore', 'Thinning', 'store_frames', 'write_picture']
 
@@ -88,9 +88,8 @@ def write_picture(path: Path, picture: NDArray[np.uint8], quality: int = 95) -> 
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
     ok, data = cv2.imencode('.jpg', picture[..., ::-1], flags)
     assert ok, 'an 8-bit picture can always be encoded'
-    beside = path.with_name(f'{path.name}.partial')
-    beside.write_bytes(data.tobytes())
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_bytes(data.tobytes())
 
 
 @dataclass(frozen=True)
@@ -189,9 +188,8 @@ def store_frames(
                 how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
                 resized = cv2.resize(frame.image, size, interpolation=how)
                 write_picture(path, resized.astype(np.uint8, copy=False), quality)
-    beside = folder / f'{INDEX}.partial'
-    beside.write_text(json.dumps(vars(index)))
-    os.replace(beside, folder / INDEX)
+    with replacing(folder / INDEX) as beside:
+        beside.write_text(json.dumps(vars(index)))
     if not len(FrameStore(folder).targets):
         what = ', '.join(str(getattr(s, 'path', s.kind)) for s in sources)
         raise UserError(

@@ -7,7 +7,6 @@ left. What a stage needs only to resume lies in its ``work`` folder and is not p
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dsn_core.digest import Digests
+from dsn_core.files import PARTIAL, replacing
 from dsn_core.training import world
 
 __all__ = ['WORK', 'Run', 'StageResult']
@@ -123,7 +123,7 @@ class Run:
             for f in folder.rglob('*')
             if f.is_file()
             and f.name != RECORD
-            and not f.name.endswith('.partial')
+            and not f.name.endswith(PARTIAL)
             and f.relative_to(folder).parts[0] != WORK
         ]
         digest = self.digests.of_files(files, below=folder)
@@ -149,6 +149,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:
-    beside = path.with_name(f'{path.name}.partial')
-    beside.write_text(json.dumps(record, indent=1) + '\n')
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(record, indent=1) + '\n')

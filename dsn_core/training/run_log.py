@@ -6,7 +6,6 @@ goes on from step k drops its lines beyond k: every step is told once.
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.files import replacing
 from dsn_core.training import world
 
 __all__ = ['RunLog']
@@ -37,9 +37,8 @@ class RunLog:
             for line in self.path.read_text().splitlines()
             if _is_whole(line) and not _beyond(json.loads(line), stage, step)
         ]
-        beside = self.path.with_name(f'{self.path.name}.partial')
-        beside.write_text(''.join(f'{line}\n' for line in kept))
-        os.replace(beside, self.path)
+        with replacing(self.path) as beside:
+            beside.write_text(''.join(f'{line}\n' for line in kept))
 
     def figures(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
         """Add one line, and the same to TensorBoard."""

@@ -1,7 +1,6 @@
 """What a run folder tells of itself beside its stages: configuration, versions, history."""
 
 import json
-import os
 import platform
 import sys
 import time
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from dsn_core import __version__
+from dsn_core.files import replacing
 from dsn_core.training import world
 from dsn_core.training.config_docs import to_yaml
 from dsn_core.training.label_free_config import LabelFreeConfig
@@ -24,9 +24,8 @@ def tell_story(config: LabelFreeConfig) -> None:
         return
     config.out.mkdir(parents=True, exist_ok=True)
     path = config.out / 'config.yaml'
-    beside = path.with_name(f'{path.name}.partial')
-    beside.write_text(to_yaml(config), encoding='utf-8')
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_text(to_yaml(config), encoding='utf-8')
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     start = {
         'time': time.strftime('%Y-%m-%dT%H:%M:%S%z'),

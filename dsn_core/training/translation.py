@@ -12,12 +12,17 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from tqdm import tqdm
 
-from dsn_core.checkpoint import HEADER, CheckpointError, matching_state, read_safetensors
+from dsn_core.checkpoint import (
+    HEADER,
+    CheckpointError,
+    matching_state,
+    read_safetensors,
+    save_safetensors,
+)
 from dsn_core.models.cyclegan import Generator
 from dsn_core.training import world
 from dsn_core.training.cyclegan import OTHER, CycleGanStage, to_picture
@@ -57,11 +62,7 @@ class Generators:
             'blocks': self.blocks,
             'losses': self.losses,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f'{path.name}.partial')
-        state = {name: tensor.contiguous() for name, tensor in self.networks.state_dict().items()}
-        save_file(state, beside, metadata={HEADER: json.dumps(fields)})
-        os.replace(beside, path)
+        save_safetensors(path, self.networks, fields)
 
     @classmethod
     def load(cls, path: Path) -> 'Generators':

@@ -1,7 +1,6 @@
 """Validation on drives of other towns: depth errors and label overlap by condition."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from dsn_core.checkpoint import CheckpointInfo
 from dsn_core.data.drives import Drive
 from dsn_core.evaluation import DepthErrors, LabelScore, depth_errors
+from dsn_core.files import replacing
 from dsn_core.models import DepthSegNet
 
 __all__ = ['ValidationFigures', 'ValidationRow', 'validate']
@@ -43,9 +43,8 @@ class ValidationFigures:
 
     def write(self, path: Path) -> None:
         """As JSON, written beside and renamed."""
-        beside = path.with_name(f'{path.name}.partial')
-        beside.write_text(json.dumps({k: asdict(v) for k, v in self.rows.items()}, indent=1))
-        os.replace(beside, path)
+        with replacing(path) as beside:
+            beside.write_text(json.dumps({k: asdict(v) for k, v in self.rows.items()}, indent=1))
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from dsn_core.checkpoint import (
     save_checkpoint,
     save_pose,
 )
+from dsn_core.errors import UserError
 from dsn_core.models.pose import PoseNet
 
 
@@ -72,7 +73,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch, pose, i
         raise OSError('No space left on device')
 
     monkeypatch.setattr(checkpoint, 'save_file', full)
-    with pytest.raises(OSError, match='No space'):
+    with pytest.raises(UserError, match=r'a.safetensors cannot be written \(No space'):
         save_pose(path, pose) if save == 'pose' else save_checkpoint(path, info.build(), info)
     assert path.read_text() == 'old'
 

@@ -150,7 +150,7 @@ def test_default_is_what_was_set(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r'^model default is not known here: give the path'):
         OnnxLabelTeacher().load('cpu')
     path = save_graph(tmp_path / 'g.onnx')
-    set_default_model(path)
+    set_default_model(lambda: path)
     assert OnnxLabelTeacher().fingerprint() == OnnxLabelTeacher(str(path)).fingerprint()
     assert OnnxLabelTeacher().load('cpu')(pictures(1), NAMES[:1]).ids.shape == (1, 64, 96)
 
