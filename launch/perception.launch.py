@@ -27,6 +27,7 @@ PARAMETER_ARGUMENTS = {
     'engine': 'engine',
     'precision': 'precision',
     'output_size': 'output_size',
+    'fov_degrees': 'camera.fov_degrees',
     'scale_mode': 'scale.mode',
     'scale_factor': 'scale.factor',
 }

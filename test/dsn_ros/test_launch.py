@@ -15,7 +15,7 @@ pytest.importorskip('launch_ros', reason='launch_ros is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from sensor_msgs.msg import Image
-from support.bag_factory import picture
+from support.bag_factory import PERIOD_NS, START_NS, Recording, picture
 from support.perception_process import (
     REPOSITORY,
     Robot,
@@ -24,7 +24,6 @@ from support.perception_process import (
     stamps,
 )
 
-LAUNCH_FILE = REPOSITORY / 'launch' / 'perception.launch.py'
 ARGUMENTS = {
     'namespace',
     'image',
@@ -35,6 +34,7 @@ ARGUMENTS = {
     'precision',
     'output_size',
     'scale_mode',
+    'fov_degrees',
     'scale_factor',
     'params_file',
     'autostart',
@@ -43,6 +43,7 @@ ARGUMENTS = {
     'rviz',
     'rviz_frame',
 }
+REPLAY_ARGUMENTS = {'bag', 'rate', 'loop', 'start_offset', 'exit_at_end'}
 START = 1_700_000_000_123_456_789
 
 
@@ -60,11 +61,9 @@ def installation(tmp_path_factory):
     return folder / 'install'
 
 
-def launch(installation, out, domain, *arguments):
+def launch(installation, out, domain, *arguments, file='perception.launch.py'):
     """Start ``ros2 launch`` as a terminal does: in a process group of its own."""
-    script = (
-        f'. {installation}/local_setup.sh && exec ros2 launch dsn_ros perception.launch.py "$@"'
-    )
+    script = f'. {installation}/local_setup.sh && exec ros2 launch dsn_ros {file} "$@"'
     environment = ros_environment(domain)
     # The node runs under colcon's Python, which may not be the one with the libraries.
     environment['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p and Path(p).is_dir())
@@ -78,9 +77,16 @@ def launch(installation, out, domain, *arguments):
     )
 
 
-def test_every_argument_is_described():
+@pytest.mark.parametrize(
+    ('file', 'arguments'),
+    [
+        ('perception.launch.py', ARGUMENTS),
+        ('replay.launch.py', ARGUMENTS | REPLAY_ARGUMENTS),
+    ],
+)
+def test_every_argument_is_described(file, arguments):
     answer = subprocess.run(
-        ['ros2', 'launch', str(LAUNCH_FILE), '--show-args'],
+        ['ros2', 'launch', str(REPOSITORY / 'launch' / file), '--show-args'],
         env=ros_environment(new_domain()),
         capture_output=True,
         text=True,
@@ -88,7 +94,7 @@ def test_every_argument_is_described():
         check=True,
     )
     described = dict(re.findall(r"^    '(\w+)':\n        (.+)$", answer.stdout, re.MULTILINE))
-    assert set(described) == ARGUMENTS
+    assert set(described) == arguments
     assert all(len(text) > 15 and 'no description' not in text for text in described.values())
 
 
@@ -128,3 +134,47 @@ def test_a_wrong_argument_is_answered_with_the_choices(installation, tmp_path):
         process = launch(installation, out, new_domain(), 'output_size:=huge')
     assert process.wait(60) != 0
     assert 'choose from model, camera' in log.read_text()
+
+
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory):
+    """Thirty frames of a camera, JPEG, and a depth topic that is no camera."""
+    folder = tmp_path_factory.mktemp('bags') / 'drive'
+    recording = Recording().frames(
+        '/front/image_raw/compressed', 30, 'jpeg', info='/front/camera_info'
+    )
+    return recording.depth('/front/depth', 2).write(folder)
+
+
+def test_a_bag_is_played_through_the_node_and_all_ends_with_it(
+    installation, tiny_model, bag, tmp_path
+):
+    pytest.importorskip('rosbag2_py', reason='rosbag2 is not installed')
+    log, domain = tmp_path / 'launch.log', new_domain()
+    arguments = [f'bag:={bag}', 'rate:=0.25', 'exit_at_end:=true', f'model:={tiny_model}']
+    arguments += ['engine:=onnxruntime', 'rviz:=auto', 'namespace:=robot']
+    with log.open('w') as out:
+        process = launch(installation, out, domain, *arguments, file='replay.launch.py')
+    robot = Robot(domain)
+    try:
+        heard = robot.listen(Image, '/robot/depth/image')
+        robot.wait(lambda: process.poll() is not None, f'the end; launch said: {log.read_text()}')
+        assert process.returncode == 0, log.read_text()
+        assert 'Traceback' not in log.read_text()
+        seen = stamps(heard)
+        assert len(seen) >= 15
+        assert seen == sorted(set(seen))
+        assert set(seen) <= {START_NS + i * PERIOD_NS for i in range(30)}
+    finally:
+        robot.close()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_bag_without_a_camera_is_one_line(installation, tmp_path):
+    bag = Recording().depth('/front/depth', 2).write(tmp_path / 'drive')
+    log = tmp_path / 'launch.log'
+    with log.open('w') as out:
+        process = launch(installation, out, new_domain(), f'bag:={bag}', file='replay.launch.py')
+    assert process.wait(60) != 0
+    assert 'has no image topic: its topics are /front/depth' in log.read_text()

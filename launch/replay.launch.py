@@ -1,0 +1,116 @@
+"""Plays a recorded bag through the real node, in RViz where that is installed.
+
+ros2 launch dsn_ros replay.launch.py bag:=my_drive
+
+Takes all arguments of perception.launch.py as well; image, camera_info and image_transport are
+found in the bag. Time is the bag's.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetLaunchConfiguration,
+    Shutdown,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.event_handlers import OnStateTransition
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+PERCEPTION = str(Path(__file__).resolve().parent / 'perception.launch.py')
+CLOCK_HZ = '100'
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription(
+        [
+            *arguments(),
+            OpaqueFunction(function=choose),
+            IncludeLaunchDescription(PythonLaunchDescriptionSource(PERCEPTION)),
+        ]
+    )
+
+
+def arguments() -> list[LaunchDescriptionEntity]:
+    return [
+        DeclareLaunchArgument(
+            'bag', description='The recording: a bag folder, an .mcap or a .db3 file.'
+        ),
+        DeclareLaunchArgument(
+            'image',
+            default_value='',
+            description='Topic of the camera images, raw or compressed; empty: the only one.',
+        ),
+        DeclareLaunchArgument('rate', default_value='1.0', description='Times as fast as it was.'),
+        DeclareLaunchArgument(
+            'loop',
+            default_value='false',
+            choices=['true', 'false'],
+            description='Begin again at the end.',
+        ),
+        DeclareLaunchArgument(
+            'start_offset', default_value='0.0', description='Seconds to leave out at the start.'
+        ),
+        DeclareLaunchArgument(
+            'exit_at_end',
+            default_value='false',
+            choices=['true', 'false'],
+            description='End everything when the bag ends; else the last frame stays in RViz.',
+        ),
+        DeclareLaunchArgument(
+            'rviz',
+            default_value='auto',
+            choices=['auto', 'true', 'false'],
+            description='Show the outputs in RViz; auto: where rviz2 is installed.',
+        ),
+    ]
+
+
+def choose(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Find the camera in the bag, say so to the node, and play once the node is active."""
+
+    # Here, so that --show-args needs no bag library.
+    from dsn_ros.bags import choose_image_topic, find_camera_info_topic, open_bag
+
+    def given(name: str) -> str:
+        return str(context.launch_configurations.get(name, ''))
+
+    # Relative to where the command was typed, which is where the player is started as well.
+    path = Path(given('bag')).expanduser()
+    with open_bag(path) as bag:
+        image = choose_image_topic(bag, given('image') or None)
+        camera_info = given('camera_info') or find_camera_info_topic(bag, image.name) or ''
+    transport = 'compressed' if image.type.endswith('CompressedImage') else 'raw'
+    found = {
+        'image': image.name.removesuffix('/compressed'),
+        'image_transport': transport,
+        'camera_info': camera_info,
+        'use_sim_time': 'true',
+        'rviz': given('rviz') if given('rviz') != 'auto' else _has_rviz(),
+    }
+    play = ['ros2', 'bag', 'play', str(path), '--clock', CLOCK_HZ, '--rate', given('rate')]
+    play += ['--start-offset', given('start_offset'), '--disable-keyboard-controls']
+    player = ExecuteProcess(
+        cmd=play + (['--loop'] if given('loop') == 'true' else []),
+        output='screen',
+        on_exit=Shutdown(reason='the bag is played') if given('exit_at_end') == 'true' else None,
+    )
+    return [
+        *(SetLaunchConfiguration(name, value) for name, value in found.items()),
+        # Not before: the first frames would be lost.
+        RegisterEventHandler(OnStateTransition(goal_state='active', entities=[player])),
+    ]
+
+
+def _has_rviz() -> str:
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        return 'false'
+    return 'true'
