@@ -29,7 +29,7 @@ lint: .venv/test/ready ## Style and types
 .venv/test/ready: setup.py $(LOCK)
 	$(PYTHON) -m venv $(SITE) .venv/test
 	.venv/test/bin/python -m pip install --quiet --constraint $(LOCK) \
-		--editable '.[train,teachers,sim,test,dev]'
+		--editable '.[train,teachers,sim,cluster,test,dev]'
 	touch $@
 
 clean: ## Remove the environments and what the demo wrote

@@ -39,6 +39,7 @@ setup(
             sorted(glob('config/train/overlays/*.yaml')),
         ),
         (f'share/{NAME}/config/eval', sorted(glob('config/eval/*.yaml'))),
+        (f'share/{NAME}/config/ablation', sorted(glob('config/ablation/*.yaml'))),
         (f'share/{NAME}/config', sorted(glob('config/*.yaml') + glob('config/*.rviz'))),
     ],
     zip_safe=False,
@@ -71,6 +72,7 @@ setup(
         ],
         'teachers': ['pillow', 'scipy', 'transformers>=5'],
         'sim': ['mujoco'],
+        'cluster': ['ray>=2.52'],  # earlier ones run the work of whoever reaches them
         'tensorrt': ['tensorrt>=10.3'],
         'dev': [
             'colcon-common-extensions',

@@ -23,7 +23,7 @@ from dsn_ros.bags import (
     find_camera_info_topic,
     open_bag,
 )
-from dsn_ros.camera import Camera
+from dsn_ros.camera import Camera, is_rectified
 from dsn_ros.errors import MessageError
 from dsn_ros.messages import (
     bag_converter,
@@ -204,7 +204,7 @@ class _Reading:
         if not self.camera.calibrated:
             raise ConfigError(f'{about} has K[0] = {self.camera.k[0]:g} (uncalibrated): {REMEDY}')
         try:
-            lens = _lens(self.camera, _is_rectified(self.topic.name), (width, height))
+            lens = _lens(self.camera, is_rectified(self.topic.name), (width, height))
             return lens.resized(width, height)
         except UserError as error:
             raise ConfigError(f'{about}: {error}') from error
@@ -220,11 +220,6 @@ def _lens(camera: Camera, rectified: bool, size: tuple[int, int]) -> Calibration
     if p[0] > 0:
         return Calibration(width, height, p[0], p[5], p[2], p[6])
     return Calibration(width, height, k[0], k[4], k[2], k[5])
-
-
-def _is_rectified(topic: str) -> bool:
-    """Whether image_proc's names say that a topic's pictures are rectified already."""
-    return any(part.startswith('image_rect') for part in topic.split('/'))
 
 
 def _belongs(file: Path) -> bool:

@@ -63,12 +63,18 @@ class BagWriter:
 
     def write(self, topic: str, message: Any, stamp_ns: int) -> None:
         """Write one message, received at ``stamp_ns``."""
+        self.write_serialized(topic, message.__msgtype__, self.build.serialize(message), stamp_ns)
+
+    def write_serialized(
+        self, topic: str, type_name: str, data: bytes | memoryview, stamp_ns: int
+    ) -> None:
+        """Write a message of ``type_name`` ('sensor_msgs/msg/Image') that is CDR already."""
         if topic not in self._connections:
-            latched = topic in _LATCHED_TOPICS or message.__msgtype__ in _LATCHED_TYPES
+            latched = topic in _LATCHED_TOPICS or type_name in _LATCHED_TYPES
             self._connections[topic] = self._writer.add_connection(
                 topic,
-                message.__msgtype__,
+                type_name,
                 typestore=self.build.store,
                 offered_qos_profiles=[_LATCHED] if latched else [],
             )
-        self._writer.write(self._connections[topic], stamp_ns, self.build.serialize(message))
+        self._writer.write(self._connections[topic], stamp_ns, data)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dsn_ros.messages import CameraInfoFields
 
-__all__ = ['FISHEYE', 'Camera']
+__all__ = ['FISHEYE', 'Camera', 'is_rectified']
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _RAY_ERROR = 0.5  # pixels
@@ -49,11 +49,12 @@ class Camera:
         return cls.pinhole(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
     @classmethod
-    def from_info(cls, info: CameraInfoFields) -> 'Camera':
-        """The camera that took pictures published with ``info``.
+    def from_info(cls, info: CameraInfoFields, topic: str = '') -> 'Camera':
+        """The camera that took pictures published with ``info`` on ``topic``.
 
         CameraInfo's calibration is that of the full sensor; the picture may be a window of it
-        (``roi``) and several sensor pixels to one (``binning``).
+        (``roi``) and several sensor pixels to one (``binning``). Where image_proc's names say that
+        the pictures on ``topic`` are rectified, it is the pinhole of P.
         """
         left, top, height, width = info.roi or (0, 0, info.height, info.width)
         height, width = height or info.height, width or info.width
@@ -62,7 +63,7 @@ class Camera:
         with np.errstate(invalid='ignore'):  # infinities: `calibrated` will say so
             k = bins @ shift @ np.array(info.k).reshape(3, 3)
             p = bins @ shift @ np.array(info.p).reshape(3, 4)
-        return cls(
+        camera = cls(
             height=height // info.binning_y,
             width=width // info.binning_x,
             distortion_model=info.distortion_model,
@@ -71,6 +72,7 @@ class Camera:
             r=info.r,
             p=tuple(map(float, p.ravel())),
         )
+        return camera.rectified() if is_rectified(topic) else camera
 
     def to_info(self) -> CameraInfoFields:
         """The fields of the CameraInfo to publish with pictures of this camera."""
@@ -88,6 +90,41 @@ class Camera:
     def focal_length(self) -> float:
         """Geometric mean of the two focal lengths, pixels."""
         return float(np.sqrt(self.k[0] * self.k[4]))
+
+    @property
+    def distorted(self) -> bool:
+        """Whether the lens bends straight lines."""
+        return any(self.d)
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether P says what rectified pictures are like."""
+        return bool(np.isfinite(self.p).all()) and self.p[0] > 0 and self.p[5] > 0
+
+    def rectified(self) -> 'Camera':
+        """The pinhole that P says the rectified pictures (``image_rect``) of this camera have.
+
+        Without a P, that of K.
+        """
+        k, p = self.k, self.p
+        if self.has_projection:
+            k = (*p[0:3], *p[4:7], *p[8:11])
+        else:
+            p = (k[0], 0.0, k[2], 0.0, 0.0, k[4], k[5], 0.0, 0.0, 0.0, 1.0, 0.0)
+        return replace(self, distortion_model='plumb_bob', d=(0.0,) * 5, k=k, r=_IDENTITY, p=p)
+
+    def window(self, left: int, top: int, height: int, width: int) -> 'Camera':
+        """The camera of a window of the picture that begins at pixel (``left``, ``top``)."""
+        shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], dtype=np.float64)
+        k = shift @ np.array(self.k).reshape(3, 3)
+        p = shift @ np.array(self.p).reshape(3, 4)
+        return replace(
+            self,
+            height=height,
+            width=width,
+            k=tuple(map(float, k.ravel())),
+            p=tuple(map(float, p.ravel())),
+        )
 
     def resized(self, height: int, width: int) -> 'Camera':
         """The camera of this picture resized to ``height`` x ``width``.
@@ -115,11 +152,16 @@ class Camera:
         return _rays(self)
 
 
+def is_rectified(topic: str) -> bool:
+    """Whether image_proc's names say that a topic's pictures are rectified already."""
+    return any(part.startswith('image_rect') for part in topic.split('/'))
+
+
 @lru_cache(maxsize=8)
 def _rays(camera: Camera) -> NDArray[np.float32]:
     k = np.array(camera.k, dtype=np.float64).reshape(3, 3)
     v, u = np.mgrid[0 : camera.height, 0 : camera.width].astype(np.float64)
-    if not any(camera.d):
+    if not camera.distorted:
         x = (u - k[0, 2]) / k[0, 0]
         y = (v - k[1, 2]) / k[1, 1]
         rays = np.stack([x, y], axis=-1)

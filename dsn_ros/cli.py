@@ -12,6 +12,7 @@ from rich.text import Text
 
 from dsn_core.errors import UserError
 from dsn_ros.cli_options import (
+    CameraHeightOption,
     EngineOption,
     FovOption,
     GraphPrecision,
@@ -20,6 +21,7 @@ from dsn_ros.cli_options import (
     OutOption,
     OutputSize,
     PrecisionOption,
+    RayOption,
     ScaleOption,
     engine_from,
     pipeline_options,
@@ -77,8 +79,10 @@ def replay(
     jobs: Annotated[
         int | None, typer.Option(min=1, help='Processes for many bags; default: what fits.')
     ] = None,
+    ray: RayOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help='At most so many frames.')] = None,
-    scale: ScaleOption = None,
+    scale: ScaleOption = 'none',
+    camera_height: CameraHeightOption = 0.0,
     min_confidence: MinConfidenceOption = 0.0,
     fov: FovOption = 0.0,
 ) -> None:
@@ -106,8 +110,9 @@ def replay(
             'max-dropped': [max_dropped] if max_dropped else [],
         }
     )
-    pipeline = pipeline_options(scale, min_confidence, fov, size.value)
-    if not replay_bags(bags, out, (model, engine, precision), options, pipeline, limits, jobs):
+    pipeline = pipeline_options(scale, min_confidence, fov, size.value, camera_height)
+    choice = (model, engine, precision)
+    if not replay_bags(bags, out, choice, options, pipeline, limits, jobs, ray):
         raise typer.Exit(1)
 
 
@@ -118,7 +123,8 @@ def infer(
     model: ModelOption = None,
     engine: EngineOption = 'auto',
     precision: PrecisionOption = 'auto',
-    scale: ScaleOption = None,
+    scale: ScaleOption = 'none',
+    camera_height: CameraHeightOption = 0.0,
     min_confidence: MinConfidenceOption = 0.0,
     fov: FovOption = 0.0,
 ) -> None:
@@ -133,9 +139,64 @@ def infer(
 
     loaded = engine_from(model, engine, precision)
     with progress_bar(paths[0].name) as show:
-        options = pipeline_options(scale, min_confidence, fov)
+        options = pipeline_options(scale, min_confidence, fov, camera_height=camera_height)
         metrics = run(paths, out, loaded, options, show)
     print_metrics(metrics, out)
+
+
+@app.command()
+def calibrate(
+    bag: Annotated[Path, typer.Argument(help='Bag folder, .mcap, .db3 or ROS 1 .bag file.')],
+    by: Annotated[str, typer.Option(help='What tells metres: lidar, odometry or height.')],
+    out: Annotated[
+        Path | None, typer.Option('--out', '-o', help="File (.yaml) for the node's parameters.")
+    ] = None,
+    camera_height: CameraHeightOption = 0.0,
+    lidar: Annotated[str, typer.Option(help='PointCloud2 topic; auto: the only one.')] = 'auto',
+    topic: Annotated[str | None, typer.Option(help='Image topic; default: the only one.')] = None,
+    camera_info: Annotated[
+        str | None, typer.Option(help='CameraInfo topic; default: the one beside the image.')
+    ] = None,
+    model: ModelOption = None,
+    engine: EngineOption = 'auto',
+    precision: PrecisionOption = 'auto',
+    limit: Annotated[int | None, typer.Option(min=1, help='At most so many frames.')] = None,
+    max_spread: Annotated[
+        float, typer.Option(min=0.001, help='Fail where frames disagree by more (0.15: 15 %).')
+    ] = 0.15,
+    fov: FovOption = 0.0,
+) -> None:
+    """Find one fixed scale for a camera and a model: metres for one unit of the network.
+
+    Prints the factor, how far single frames disagree and how many there were, by condition where
+    the bag tells it.
+
+    Examples: `dsn calibrate my_drive --by lidar --out scale.yaml`,
+    `dsn calibrate my_drive --by height --camera-height 1.4`
+    """
+    from dsn_ros.calibrate import CalibrateOptions, write_parameters
+    from dsn_ros.calibrate import calibrate as run
+
+    options = CalibrateOptions(
+        by,  # type: ignore[arg-type]
+        camera_height=camera_height,
+        lidar=lidar,
+        topic=topic,
+        camera_info=camera_info,
+        fov_degrees=fov,
+        limit=limit,
+        max_spread=max_spread,
+    )
+    loaded = engine_from(model, engine, precision)
+    with progress_bar(bag.name) as show:
+        found = run(bag, loaded, options, show)
+    OUTPUT.print(f'scale.factor {found.all}, by {by}; {found.frames_in} frames looked at')
+    for condition, factor in found.conditions.items():
+        OUTPUT.print(f'{condition}: {factor}')
+    if out is not None:
+        about = f'Found by dsn calibrate {bag.name} --by {by} for {loaded.metadata.name}'
+        write_parameters(out, found, about)
+        OUTPUT.print(f'use {out} as params_file', soft_wrap=True)
 
 
 @app.command()
@@ -229,29 +290,32 @@ def simulate(
         bool, typer.Option('--bag', help='Write one ROS 2 bag a town instead of folders.')
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help='Processes.')] = 1,
+    gpu: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help='EGL device that draws; again for more, shared by the workers.'),
+    ] = None,
+    lidar_fov: Annotated[
+        float, typer.Option(help='Degrees that the LiDAR of a bag scans; 360: all around.')
+    ] = 120.0,
 ) -> None:
     """Day, dusk and night drives down simulated streets, with exact ground truth.
 
-    Towns whose seed ends in 8 are for validation, in 9 for tests, all others for training.
+    Towns whose seed ends in 8 are for validation, in 9 for tests, all others for training. What
+    is whole in --out is left as it is: run again, an interrupted run goes on.
 
     Examples: `dsn simulate --out streets --towns 20 --fps 1`,
     `dsn simulate --out out --first-seed 9 --towns 1 --condition day --condition night --bag`
     """
-    from dsn_core.simulation import CONDITIONS, SimulationOptions, drive_name
-    from dsn_core.simulation import simulate as run
-    from dsn_ros.simulated_bag import write_simulated_bag
+    from dsn_core.simulation import CONDITIONS, SimulationOptions
+    from dsn_core.simulation import simulate as simulate_folders
+    from dsn_ros.simulated_bag import simulate_bags
 
     conditions = list(dict.fromkeys(condition or CONDITIONS))
-    options = SimulationOptions(height=height, width=width, fps=fps)
+    options = SimulationOptions(height=height, width=width, fps=fps, lidar_fov=lidar_fov)
     seeds = range(first_seed, first_seed + towns)
-    if not bag:
-        with progress_bar('drives') as show:
-            run(out, seeds, conditions, frames, options, workers, show)
-        return
-    for seed in seeds:
-        name = drive_name(seed, '_'.join(conditions))
-        with progress_bar(name) as show:
-            write_simulated_bag(out / name, seed, conditions, frames, options, progress=show)
+    run = simulate_bags if bag else simulate_folders
+    with progress_bar('bags' if bag else 'drives') as show:
+        run(out, seeds, conditions, frames, options, workers, show, gpu or ())
 
 
 @app.command()
@@ -267,11 +331,13 @@ def train(
     show: Annotated[
         bool, typer.Option('--show', help='Print the whole configuration, explained, and stop.')
     ] = False,
+    ray: RayOption = None,
 ) -> None:
     """Train a network; stopped, it goes on where it was when it is run again.
 
     Stages that are done and up to date are not done again. With more than one GPU or machine:
-    `torchrun --nproc-per-node 4 -m dsn_ros.cli train CONFIG`.
+    `torchrun --nproc-per-node 4 -m dsn_ros.cli train CONFIG`. With --ray the frames are labelled
+    and translated by a cluster; training is not shared out that way.
 
     Examples: `dsn train config/train/my_robot.yaml day=DAY_BAG night=NIGHT_BAG`,
     `dsn train config/train/sim_supervised.yaml out=runs/street`
@@ -283,7 +349,7 @@ def train(
     if show:
         sys.stdout.write(show_config(config, overrides or []))
         return
-    OUTPUT.print(train(config, overrides or [], stage))
+    OUTPUT.print(train(config, overrides or [], stage, ray))
 
 
 @app.command()
@@ -305,6 +371,48 @@ def evaluate(
     with progress_bar(config.stem) as show:
         tables = run(config, overrides or [], out, show)
     print_tables(tables, out)
+
+
+@app.command()
+def ablate(
+    config: Annotated[Path, typer.Argument(help='Configuration (.yaml).')],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help='key=value ...; train.KEY=VALUE and evaluate.KEY=VALUE too.'),
+    ] = None,
+    variant: Annotated[
+        list[str] | None, typer.Option(help='Only this variant; again for more.')
+    ] = None,
+    show: Annotated[
+        bool, typer.Option('--show', help='Print what each variant changes, and stop.')
+    ] = False,
+) -> None:
+    """Train the variants of an ablation in one budget; print the paper's Table 5 with ours.
+
+    Writes table_5.md, ablation.json and evaluation.html into the configuration's `out`. Stopped,
+    it goes on where it was when it is run again. Exit code 1: a training failed, the others are
+    in the table.
+
+    Examples: `dsn ablate config/ablation/sim_tiny.yaml`,
+    `dsn ablate config/ablation/nuscenes.yaml seeds=[1,2,3] train.trainer.workers=16`
+    """
+    try:
+        from dsn_ros.ablate import ablate, describe, load_ablation
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed: pip install 'dsn_ros[train]'") from error
+    from dsn_ros.evaluation_text import print_tables
+
+    ablation = load_ablation(config, overrides or [])
+    if show:
+        sys.stdout.write(describe(ablation))
+        return
+    result = ablate(ablation, variant or [])
+    if result.tables:
+        print_tables(result.tables, ablation.config.out)
+    for failure in result.failures:
+        ERRORS.print(f'failed: {failure}', style='red', soft_wrap=True)
+    if result.failures:
+        raise typer.Exit(1)
 
 
 def main() -> None:

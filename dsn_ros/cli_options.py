@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dsn_core.errors import UserError
+
 if TYPE_CHECKING:
     from dsn_ros.engines import Engine
     from dsn_ros.pipeline import PipelineOptions
+    from dsn_ros.scale import ScaleOptions
 
 __all__ = [
+    'CameraHeightOption',
     'EngineOption',
     'FovOption',
     'GraphPrecision',
@@ -19,9 +23,11 @@ __all__ = [
     'OutOption',
     'OutputSize',
     'PrecisionOption',
+    'RayOption',
     'ScaleOption',
     'engine_from',
     'pipeline_options',
+    'scale_options',
 ]
 
 ModelOption = Annotated[
@@ -45,13 +51,32 @@ MinConfidenceOption = Annotated[
     ),
 ]
 ScaleOption = Annotated[
-    float | None,
-    typer.Option('--scale', min=1e-6, help='Metres for one unit of the network (a fixed scale).'),
+    str,
+    typer.Option(
+        '--scale',
+        help='How depth becomes metres: none (as the model gives it), ground (by the road and the '
+        "camera's height), odometry, or a number: metres for one unit of the network.",
+    ),
+]
+CameraHeightOption = Annotated[
+    float,
+    typer.Option(
+        '--camera-height', min=0, help='Metres from the road up to the camera; 0: from tf.'
+    ),
 ]
 FovOption = Annotated[
     float,
     typer.Option(
         '--fov', min=0, max=179, help='Horizontal field of view, degrees, if not calibrated.'
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        '--ray',
+        metavar='ADDRESS',
+        help='Share the work out over a Ray cluster: local (starts one here), auto (this '
+        "machine's, or RAY_ADDRESS) or HOST:PORT.",
     ),
 ]
 
@@ -71,17 +96,36 @@ class GraphPrecision(str, Enum):
 
 
 def pipeline_options(
-    scale: float | None,
+    scale: str,
     min_confidence: float,
     fov: float,
     size: Literal['model', 'camera'] = 'model',
+    camera_height: float = 0.0,
 ) -> 'PipelineOptions':
     """The pipeline's options as the command's say them."""
     from dsn_ros.pipeline import PipelineOptions
+
+    how = scale_options(scale, camera_height)
+    return PipelineOptions(size, min_confidence, fov, scale=how)
+
+
+def scale_options(scale: str, camera_height: float = 0.0) -> 'ScaleOptions':
+    """How to find the scale, as ``--scale`` says it: a mode or a number.
+
+    Raises UserError for anything else.
+    """
     from dsn_ros.scale import ScaleOptions
 
-    how = ScaleOptions() if scale is None else ScaleOptions('fixed', scale)
-    return PipelineOptions(size, min_confidence, fov, how)
+    if camera_height and scale != 'ground':
+        raise UserError('--camera-height is for --scale ground')
+    if scale in ('none', 'ground', 'odometry'):
+        return ScaleOptions(scale, camera_height=camera_height)  # type: ignore[arg-type]
+    try:
+        return ScaleOptions('fixed', float(scale))
+    except ValueError:
+        raise UserError(
+            f'--scale {scale}: give none, ground, odometry, or a number above zero'
+        ) from None
 
 
 def engine_from(model: Path | None, engine: str, precision: str) -> 'Engine':

@@ -159,6 +159,7 @@ class NodeFacts:
     camera_state: str = ''
     listened_to: bool = False
     points_wanted: bool = False
+    obstacles_wanted: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -247,6 +248,11 @@ def _findings(facts: NodeFacts, report: Report) -> list[tuple[Level, str]]:
         findings.append((Level.WARN, f'depth is relative, not metres: {report.scale.source}'))
     if facts.points_wanted and report.recent_out and not report.calibrated:
         findings.append((Level.WARN, f'no points without a lens: {facts.camera_state}'))
+    if facts.obstacles_wanted and report.recent_out:
+        if not report.calibrated:
+            findings.append((Level.WARN, f'no obstacles without a lens: {facts.camera_state}'))
+        elif report.scale is not None and not report.scale.metric:
+            findings.append((Level.WARN, 'no obstacles while depth is relative'))
     return findings
 
 
@@ -271,6 +277,8 @@ def _values(facts: NodeFacts, report: Report, rate: float) -> list[tuple[str, st
             ('scale factor', f'{report.scale.factor:g}'),
             ('scale source', report.scale.source),
         ]
+        if report.scale.spread is not None:
+            values.append(('scale spread', f'{report.scale.spread:.1%}'))
     if facts.camera_state:
         values.append(('camera_info', facts.camera_state))
     if report.last_error:

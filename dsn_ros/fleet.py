@@ -1,24 +1,32 @@
-"""Many bags through the pipeline, on all cores: each has its folder, and one table sums up."""
+"""Many bags through the pipeline, on many cores: each has its folder, and one table sums up."""
 
 import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dsn_core.processes import Died, Runner
+from dsn_core.ray_tasks import Share
 from dsn_ros.bags import SUFFIXES
 from dsn_ros.engines import EngineError
 from dsn_ros.engines.cuda import find_gpu
 from dsn_ros.errors import UserError
 from dsn_ros.fleet_summary import as_markdown, summarise
-from dsn_ros.fleet_worker import BagTask, BagWorker, FleetOptions, Outcome
+from dsn_ros.fleet_worker import BagTask, BagWorker, Outcome
 from dsn_ros.output import staged, write_json
-from dsn_ros.processes import Died, run_in_processes
 
-__all__ = ['Landed', 'default_jobs', 'expand', 'names_of', 'replay_fleet', 'threads_for']
+__all__ = [
+    'Landed',
+    'default_jobs',
+    'expand',
+    'names_of',
+    'replay_fleet',
+    'share_of',
+    'threads_for',
+]
 
 _MEMORY = 1.5e9  # bytes that one process needs, with engine, bag and report
 _ON_A_GPU = 4  # processes that share a GPU: each has a context of its own on it
@@ -68,7 +76,7 @@ def default_jobs(bags: int, engine: str) -> int:
         jobs = min(jobs, int(memory / _MEMORY))
     except (ValueError, OSError):  # a system that does not tell
         pass
-    if not engine.endswith(':cpu') and not engine.startswith('openvino') and _has_gpu():
+    if _may_use_gpu(engine) and _has_gpu():
         jobs = min(jobs, _ON_A_GPU)
     return max(1, min(jobs, bags))
 
@@ -78,14 +86,22 @@ def threads_for(jobs: int) -> int:
     return max(1, _cores() // jobs)
 
 
+def share_of(engine: str, threads: int, gpus: float) -> Share:
+    """What a worker with that engine takes of its node, in a cluster of so many GPUs."""
+    gpu = 1 / _ON_A_GPU if gpus and _may_use_gpu(engine) else 0.0
+    return Share(threads, gpu, _MEMORY)
+
+
 def replay_fleet(
     bags: Sequence[Path],
     out: Path,
-    options: FleetOptions,
-    jobs: int,
+    make: Callable[[], BagWorker],
+    run: Runner,
     landed: Landed | None = None,
 ) -> dict[str, Any]:
     """Replay ``bags`` into ``out``/NAME each; returns what ``out``/summary.json holds.
+
+    ``run`` gives the bags to its workers, each of which has what ``make`` makes.
 
     A result stands as soon as its bag is done. One that is there already, of the same bag, model
     and options, is not made again; another one is replaced when the new one is whole. A bag that
@@ -100,8 +116,7 @@ def replay_fleet(
             raise UserError(f'the result of {bag} would lie in the bag: choose another --out')
     tasks = [BagTask(bag, out / name) for name, bag in zip(names, bags, strict=True)]
     outcomes: dict[str, Outcome] = {}
-    results = run_in_processes(partial(BagWorker, options), tasks, jobs)
-    with _alone_in(out), closing(results):
+    with _alone_in(out), closing(run(make, tasks)) as results:
         for index, result in results:
             outcome = _outcome(tasks[index], result)
             if outcome.fatal:
@@ -135,8 +150,13 @@ def _alone_in(out: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise UserError(f'another run writes into {out}: wait for it') from None
+        except OSError as error:
+            raise UserError(
+                f'{out} is on storage without file locks ({error.strerror}), which keep two runs '
+                'apart: choose another folder with --out'
+            ) from error
         yield
 
 
@@ -173,6 +193,10 @@ def _cores() -> int:
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _may_use_gpu(engine: str) -> bool:
+    return not engine.endswith(':cpu') and not engine.startswith('openvino')
 
 
 def _has_gpu() -> bool:

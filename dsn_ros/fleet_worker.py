@@ -1,9 +1,12 @@
 """One bag of many: its result in a folder of its own, made only if it is not there already."""
 
+import fcntl
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +15,19 @@ import cv2
 
 from dsn_core import __version__
 from dsn_core.digest import sha256
+from dsn_core.ray_tasks import check_shared
 from dsn_ros.bag_frames import BagSource
-from dsn_ros.engines import Engine, EngineError, load_engine
+from dsn_ros.engines import Engine, EngineError, default_model, load_engine, read_model
 from dsn_ros.errors import UserError
 from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import PipelineOptions
 from dsn_ros.replay import ReplayOptions, replay
 from dsn_ros.thresholds import Limit, judge
 
-__all__ = ['RECORD', 'BagTask', 'BagWorker', 'FleetOptions', 'Outcome']
+__all__ = ['RECORD', 'BagTask', 'BagWorker', 'FleetOptions', 'Outcome', 'worker_on_node']
 
 RECORD = 'run.json'
+_LOCKS = '.locks'
 
 _logger = logging.getLogger(__name__)
 
@@ -86,7 +91,8 @@ class BagWorker:
     def __call__(self, task: BagTask) -> Outcome:
         """Do a bag, or find that it is done; never raises what concerns this bag alone."""
         try:
-            return self._result(task)
+            with _alone_at(task.folder):
+                return self._result(task)
         except EngineError as error:
             return Outcome(error=str(error), fatal=True)
         except UserError as error:
@@ -141,6 +147,53 @@ class BagWorker:
                 options.model, options.engine, options.precision, options.threads
             )
         return self._engine
+
+
+class _NodeWorker(BagWorker):
+    """The same on a node of a cluster."""
+
+    def __call__(self, task: BagTask) -> Outcome:
+        if not task.path.exists():
+            return Outcome(
+                error=f'{task.path} is not there on node {socket.gethostname()}: check the path; '
+                'bags must lie on storage that all nodes share, at the same path'
+            )
+        return super().__call__(task)
+
+
+def worker_on_node(mark: Path, options: FleetOptions) -> BagWorker:
+    """A worker for a node that must see the folder of ``mark`` and the model; paths are absolute.
+
+    Raises UserError naming the node that does not.
+    """
+    check_shared(mark)
+    model = options.model or default_model()
+    if read_model(model).sha256 != options.model_sha256:
+        raise UserError(
+            f'{model} on node {socket.gethostname()} is another model than where the run was '
+            'started: give one that lies on storage that all nodes share with --model'
+        )
+    return _NodeWorker(options)
+
+
+@contextmanager
+def _alone_at(folder: Path) -> Iterator[None]:
+    """Wait until no other worker is at ``folder``, and keep them out while the block runs.
+
+    On a cluster a worker that was given up for lost may still be at its bag when another one is
+    given it. The second waits here, and then finds the result of the first. A lock ends with the
+    worker that holds it, or with its node.
+    """
+    path = folder.parent / _LOCKS / folder.name
+    with ExitStack() as ends:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(ends.enter_context(path.open('w')), fcntl.LOCK_EX)
+        except OSError as error:
+            raise UserError(
+                f'{path} cannot be locked ({error.strerror}): choose another folder with --out'
+            ) from error
+        yield
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -129,6 +129,7 @@ def infer(
     started = time.perf_counter()
     with staged(out) as folder:
         for source in sources:
+            pipeline.forget()  # one picture has nothing to do with the next
             for name, picture, stamp in _read(source):
                 frames_in += 1
                 if picture is None:

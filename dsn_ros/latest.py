@@ -1,4 +1,4 @@
-"""Hand the newest item from one thread to another; older ones that nobody took are replaced."""
+"""Hand the newest items from one thread to another; older ones that nobody took are replaced."""
 
 import threading
 from typing import Generic, TypeVar
@@ -9,39 +9,42 @@ Item = TypeVar('Item')
 
 
 class Latest(Generic[Item]):
-    """A slot for one item.
+    """A slot for one item of each source.
 
     A queue in front of a slow engine only ever makes its answers older; this keeps none.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._item: Item | None = None
+        self._items: dict[str, Item] = {}
         self._closed = False
 
-    def put(self, item: Item) -> bool:
-        """Store ``item``; return whether that replaced one that was not taken."""
+    def put(self, source: str, item: Item) -> bool:
+        """Store the ``item`` of ``source``; return whether that replaced one not taken."""
         with self._changed:
-            replaced = self._item is not None
-            self._item = item
+            replaced = source in self._items
+            self._items[source] = item
             self._changed.notify()
             return replaced
 
-    def take(self) -> Item | None:
-        """Wait for an item and take it out; None once the slot is closed."""
+    def take(self) -> dict[str, Item] | None:
+        """Wait for an item and take out all that are there; None once the slots are closed.
+
+        In the order in which their sources began to wait: who is fast never overtakes who is slow.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._item is not None)
-            item, self._item = self._item, None
-            return None if self._closed else item
+            self._changed.wait_for(lambda: self._closed or bool(self._items))
+            items, self._items = self._items, {}
+            return None if self._closed else items
 
     def clear(self) -> None:
-        """Forget the item that is waiting, if there is one."""
+        """Forget the items that are waiting."""
         with self._changed:
-            self._item = None
+            self._items = {}
 
     def close(self) -> None:
         """Let every ``take`` return None, now and from now on."""
         with self._changed:
             self._closed = True
-            self._item = None
+            self._items = {}
             self._changed.notify_all()

@@ -1,6 +1,7 @@
 """The figures of a run over a bag or over pictures: what metrics.json holds."""
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,8 +9,10 @@ import numpy as np
 
 from dsn_ros.engines import Engine
 from dsn_ros.pipeline import Perception
+from dsn_ros.scale import Scale
+from dsn_ros.scale_filter import robust_spread
 
-__all__ = ['Latencies', 'run_metrics']
+__all__ = ['Latencies', 'ScaleStatistics', 'run_metrics']
 
 _PROBLEMS = 20  # so many are told one by one
 
@@ -36,6 +39,52 @@ class Latencies:
         return result
 
 
+class ScaleStatistics:
+    """Sums up scales that were measured frame by frame."""
+
+    def __init__(self) -> None:
+        self._factors: list[float] = []
+        self._logs: list[float] = []
+        self._reasons: Counter[str] = Counter()
+        self._frames = 0
+
+    def add(self, scale: Scale) -> None:
+        """Count one frame's scale."""
+        self._frames += 1
+        if scale.metric:
+            self._factors.append(scale.factor)
+        if scale.measure is None:
+            return
+        if scale.measure.usable:
+            self._logs.append(float(np.log(scale.measure.factor)))
+        else:
+            self._reasons[re.sub(r'\d+(\.\d+)?', 'N', scale.measure.reason)] += 1
+
+    def problem(self) -> str | None:
+        """Say of how many frames the depth is not metric, and why; None where all of it is."""
+        unknown = self._frames - len(self._factors)
+        if not unknown:
+            return None
+        why = f' (most often: {self._reasons.most_common(1)[0][0]})' if self._reasons else ''
+        return f'depth of {unknown} of {self._frames} frames is relative, not metres{why}'
+
+    def summary(self) -> dict[str, Any]:
+        """Figures for metrics.json.
+
+        ``median`` of the factors that depth was published with; ``spread`` of those that single
+        frames gave, as a share; ``known`` and ``measured``: shares of frames with the one and the
+        other; ``not_measured``: frames by reason (its numbers left out).
+        """
+        share = 1 / max(self._frames, 1)
+        return {
+            'median': round(float(np.median(self._factors)), 5) if self._factors else None,
+            'spread': round(robust_spread(np.array(self._logs)), 4) if self._logs else None,
+            'known': round(len(self._factors) * share, 4),
+            'measured': round(len(self._logs) * share, 4),
+            'not_measured': dict(self._reasons.most_common()),
+        }
+
+
 def run_metrics(
     source: str,
     engine: Engine,
@@ -49,13 +98,14 @@ def run_metrics(
     """Sum up a run: ``last`` is what was seen in its last frame, None if nothing was."""
     frames_out = frames_in - sum(dropped.values())
     told = list(problems)
-    if last is not None and not last.scale.metric:
+    # Of a scale that is measured, its statistics tell.
+    if last is not None and not last.scale.metric and last.scale.measure is None:
         # A relative model has no metres for a lens to scale.
         lens = 'the horizontal field of view with --fov, or '
         remedy = '' if engine.metadata.scale == 'relative' else lens
         told.append(
-            f'depth is relative, not metres ({last.scale.source}): give {remedy}a fixed scale '
-            'with --scale'
+            f'depth is relative, not metres ({last.scale.source}): give {remedy}a scale with '
+            '--scale'
         )
     if len(told) > _PROBLEMS:
         told = [*told[:_PROBLEMS], f'and {len(told) - _PROBLEMS} more']
@@ -83,4 +133,6 @@ def run_metrics(
             'factor': round(last.scale.factor, 5),
             'source': last.scale.source,
         }
+        if last.scale.spread is not None:
+            metrics['scale']['last_spread'] = round(last.scale.spread, 4)
     return metrics

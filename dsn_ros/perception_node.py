@@ -1,7 +1,7 @@
 """The lifecycle node ``perception``: camera images in, depth, labels and points out.
 
-It only holds the parts together: ``parameters`` declares, ``worker`` sees (in a thread of its
-own, newest frame first), ``topics`` publishes and ``diagnostics`` judges.
+It only holds the parts together: ``parameters`` declares, ``node_camera`` holds each camera's
+topics, ``worker`` sees (in a thread of its own, newest frames first) and ``diagnostics`` judges.
 """
 
 import logging
@@ -12,55 +12,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import Trigger
 
 from dsn_ros import parameters
-from dsn_ros.camera import Camera
-from dsn_ros.diagnostics import NodeFacts, Statistics, camera_state, diagnose, engine_facts
+from dsn_ros.diagnostics import NodeFacts, Statistics, diagnose
 from dsn_ros.engines import Engine, load_engine
 from dsn_ros.errors import MessageError, UserError
-from dsn_ros.messages import (
-    Converter,
-    camera_info_fields,
-    compressed_to_rgb,
-    cv_bridge_converter,
-    image_to_rgb,
-)
-from dsn_ros.pipeline import Perception, Pipeline, PipelineOptions
+from dsn_ros.messages import cv_bridge_converter
+from dsn_ros.node_camera import NodeCamera
 from dsn_ros.ros_logging import RosLogHandler
-from dsn_ros.scale import ScaleOptions
-from dsn_ros.topics import OutputTopics, diagnostic_array, image_topic, subscribe
-from dsn_ros.worker import Settings, Worker
+from dsn_ros.tf_poses import TfPoses
+from dsn_ros.topics import diagnostic_status
+from dsn_ros.worker import Worker
 
 __all__ = ['PerceptionNode', 'main']
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 LOGGERS = ('dsn_ros', 'dsn_core')
+TF_MODES = ('ground', 'odometry')  # of scale.mode
 
 
-@dataclass(frozen=True)
+@dataclass
 class Configured:
     """What exists between configuring and cleaning up."""
 
     engine: Engine
-    topics: OutputTopics
-    camera_info: Any  # the subscription
-    converter: Converter | None
-    compressed: bool
+    poses: TfPoses
+    cameras: dict[str, NodeCamera]
 
 
 class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
-    """The node; its parameters are the table in ``dsn_ros.parameters``."""
+    """The node; its parameters are the table in ``dsn_ros.parameter_table``."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__('perception', **options)
@@ -73,9 +63,6 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
         self._problem = ''
         self._configured: Configured | None = None
         self._worker: Worker | None = None
-        self._images: Any = None
-        self._camera: Camera | None = None
-        self._statistics = Statistics()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # By the wall: with use_sim_time and no /clock the ROS clock stands still, and just then
         # diagnostics are wanted.
@@ -90,6 +77,8 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
             ),
             post_callback=self._on_clock_jump,
         )
+        self.create_service(Trigger, '~/save_frame', self._on_save_frame)
+        self.create_service(Trigger, '~/reload_model', self._on_reload_model)
 
     # Lifecycle
 
@@ -113,30 +102,18 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
         return super().on_configure(state)
 
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
-        """Begin to listen to the camera."""
+        """Begin to listen to the cameras."""
         done = super().on_activate(state)
         configured = self._configured
         if done != SUCCESS or configured is None:
             return done
-        names = configured.engine.metadata.class_names
-        configured.topics.publish_label_info(names, self._now_ns())
-        self._worker = Worker(
-            Pipeline(configured.engine),
-            configured.topics,
-            self._decode,
-            self._settings,
-            self._now_ns,
-            self._statistics,
-            self._publish_status,
-        )
-        message = CompressedImage if configured.compressed else Image
-        topic = image_topic(self, configured.compressed)
-        self._images = subscribe(self, message, topic, self._worker.put)
-        self.get_logger().info(f'active: waiting for images on {topic}')
+        self._start(configured)
+        topics = ', '.join(camera.image_topic for camera in configured.cameras.values())
+        self.get_logger().info(f'active: waiting for images on {topics}')
         return done
 
     def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
-        """Stop listening; the frame that is being worked on is finished first."""
+        """Stop listening; the frames that are being worked on are finished first."""
         self._stop()
         return super().on_deactivate(state)
 
@@ -165,31 +142,40 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
         super().destroy_node()
 
     def _configure(self) -> None:
-        model = self._value('model')
-        engine = load_engine(
-            Path(model).expanduser() if model else None,
-            self._value('engine'),
-            self._value('precision'),
-            self._value('threads') or None,
-        )
+        engine = self._load_engine()
         try:
             converter = cv_bridge_converter()
         except MessageError as error:
             converter = None  # the common encodings need none
             self.get_logger().warning(str(error))
-        self._camera = None
-        self._configured = Configured(
-            engine,
-            OutputTopics(self),
-            subscribe(self, CameraInfo, 'camera_info', self._on_camera_info),
-            converter,
-            self._value('image_transport') == 'compressed',
+        poses = TfPoses(self, self._value('frames.ground'), self._value('frames.odom'))
+        if self._value('scale.mode') in TF_MODES:
+            poses.listen()
+        names = [name for name in self._value('cameras') if name] or ['']
+        made: dict[str, NodeCamera] = {}
+        self._configured = Configured(engine, poses, made)
+        for name in names:
+            made[name] = NodeCamera(self, name, engine, converter, poses)
+
+    def _load_engine(self) -> Engine:
+        model = self._value('model')
+        return load_engine(
+            Path(model).expanduser() if model else None,
+            self._value('engine'),
+            self._value('precision'),
+            self._value('threads') or None,
         )
 
+    def _start(self, configured: Configured) -> None:
+        channels = {n: each.channel(configured.engine) for n, each in configured.cameras.items()}
+        self._worker = worker = Worker(configured.engine, channels, self._now_ns)
+        for camera in configured.cameras.values():
+            camera.start(worker.put)
+
     def _stop(self) -> None:
-        if self._images is not None:
-            self.destroy_subscription(self._images)
-            self._images = None
+        if self._configured is not None:
+            for camera in self._configured.cameras.values():
+                camera.stop()
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
@@ -198,41 +184,19 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
         self._stop()
         configured, self._configured = self._configured, None
         if configured is not None:
-            self.destroy_subscription(configured.camera_info)
-            configured.topics.destroy()
+            configured.poses.close()
+            for camera in configured.cameras.values():
+                camera.destroy()
             configured.engine.close()
 
-    # Messages in
-
-    def _on_camera_info(self, message: Any) -> None:
-        # Cached rather than matched by stamp: rclpy's message_filters stop matching for ever
-        # when time jumps back, and a camera's calibration hardly changes.
-        try:
-            self._camera = Camera.from_info(camera_info_fields(message))
-        except (MessageError, ValueError) as error:
-            self.get_logger().warning(f'camera_info not used: {error}', throttle_duration_sec=10.0)
-
     def _on_clock_jump(self, _jump: Any) -> None:
-        self._statistics.clock_jumped()
+        if self._configured is None:
+            return
+        self._configured.poses.forget()
+        for camera in self._configured.cameras.values():
+            camera.statistics.clock_jumped()
         if self._worker is not None:
             self._worker.forget()
-
-    # What the worker asks for, from its own thread
-
-    def _decode(self, message: Any) -> NDArray[np.uint8]:
-        configured = self._configured
-        if configured is None or configured.compressed:
-            return compressed_to_rgb(message)
-        return image_to_rgb(message, configured.converter)
-
-    def _settings(self) -> Settings:
-        options = PipelineOptions(
-            output_size=self._value('output_size'),
-            min_confidence=self._value('min_confidence'),
-            fov_degrees=self._value('camera.fov_degrees'),
-            scale=ScaleOptions(self._value('scale.mode'), self._value('scale.factor')),
-        )
-        return Settings(options, self._value('max_age'), self._camera)
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -252,54 +216,65 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
             self._parameter_problems.pop(change.name, None)
             if change.name == 'diagnostics_period':
                 self._timer.timer_period_ns = int(change.value * 1e9)
+            if change.name == 'scale.mode' and change.value in TF_MODES and self._configured:
+                self._configured.poses.listen()
         return SetParametersResult(successful=True)
 
-    # Diagnostics and status
+    # Services
 
-    def _camera_state(self) -> str:
-        topic = str(self.resolve_topic_name('camera_info'))
-        size = None if self._worker is None else self._worker.image_size
-        return camera_state(topic, self._camera, size, self._value('camera.fov_degrees'))
+    def _on_save_frame(self, _request: Any, response: Any) -> Any:
+        """Write the frame of each camera that was published last into a folder of its own."""
+        cameras = [] if self._configured is None else self._configured.cameras.values()
+        folder = Path(self._value('save_folder')).expanduser()
+        try:
+            saved = [str(camera.save(folder)) for camera in cameras if camera.last is not None]
+        except UserError as error:
+            response.success, response.message = False, str(error)
+            return response
+        response.success = bool(saved)
+        response.message = ', '.join(saved) or (
+            'no frame was published yet: activate the node, and listen to one of its outputs'
+        )
+        return response
 
-    def _publish_status(self, seen: Perception, latency: dict[str, float], age: float) -> None:
+    def _on_reload_model(self, _request: Any, response: Any) -> Any:
+        """Load the model's file anew; the node goes on with the old one if that fails."""
         configured = self._configured
         if configured is None:
-            return
-        frames_in, frames_out, dropped = self._statistics.totals()
-        configured.topics.publish_status(
-            seen,
-            **engine_facts(configured.engine),
-            camera_info=self._camera_state(),
-            age=age,
-            stages=list(latency),
-            latency_ms=list(latency.values()),
-            frames_in=frames_in,
-            frames_out=frames_out,
-            frames_dropped=dropped,
-        )
+            response.success, response.message = False, 'not configured: there is no model yet'
+            return response
+        try:
+            engine = self._load_engine()
+        except UserError as error:
+            response.success, response.message = False, f'the old one is kept: {error}'
+            return response
+        running = self._worker is not None
+        self._stop()
+        old, configured.engine = configured.engine, engine
+        if running:
+            self._start(configured)
+        old.close()
+        response.success, response.message = True, f'{engine.metadata.name} on {engine.name}'
+        return response
 
-    def _facts(self) -> NodeFacts:
-        configured = self._configured
-        if configured is None:
-            return NodeFacts('unconfigured', self._problem)
-        topics = configured.topics
-        return NodeFacts(
-            state='inactive' if self._worker is None else 'active',
-            image_topic=image_topic(self, configured.compressed),
-            engine=engine_facts(configured.engine),
-            camera_state=self._camera_state(),
-            listened_to=topics.any_wanted(),
-            points_wanted=topics.wanted('points'),
-            notes={} if topics.has_status else {'status topic': 'none: dsn_msgs is not built'},
-        )
+    # Diagnostics
 
     def _publish_diagnostics(self) -> None:
-        facts = self._facts()
-        diagnosis = diagnose(facts, self._statistics.report())
-        name = f'{self.get_fully_qualified_name().lstrip("/")}: depth and labels'
-        stamp = self.get_clock().now().to_msg()
-        device = facts.engine.get('device', '')
-        self._diagnostics.publish(diagnostic_array(diagnosis, name, device, stamp))
+        own = self.get_fully_qualified_name().lstrip('/')
+        array = DiagnosticArray()
+        array.header.stamp = self.get_clock().now().to_msg()
+        if self._configured is None:
+            diagnosis = diagnose(NodeFacts('unconfigured', self._problem), Statistics().report())
+            array.status.append(diagnostic_status(diagnosis, f'{own}: depth and labels', ''))
+        else:
+            state = 'inactive' if self._worker is None else 'active'
+            for name, camera in self._configured.cameras.items():
+                facts = camera.facts(state)
+                diagnosis = diagnose(facts, camera.statistics.report())
+                title = f'{own}: depth and labels{f" of {name}" if name else ""}'
+                device = facts.engine.get('device', '')
+                array.status.append(diagnostic_status(diagnosis, title, device))
+        self._diagnostics.publish(array)
 
 
 def main(args: Sequence[str] | None = None) -> int:

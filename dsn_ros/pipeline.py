@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from dsn_core.labels import UNLABELLED
 from dsn_ros.camera import Camera
-from dsn_ros.engines import Engine
+from dsn_ros.engines import Engine, Prediction
 from dsn_ros.scale import Scale, ScaleOptions, depth_scale
+from dsn_ros.scale_measure import MeasuredScale, Sight
+from dsn_ros.view import Fit, View, view_of
 
-__all__ = ['Frame', 'Perception', 'Pipeline', 'PipelineOptions']
+__all__ = ['Frame', 'Perception', 'Pipeline', 'PipelineOptions', 'Shown']
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,18 @@ class Frame:
 
     ``image`` is (H, W, 3) uint8 RGB; ``stamp_ns`` its time of exposure in nanoseconds;
     ``frame_id`` the camera's optical frame; ``camera`` None where no calibration is known.
+
+    What measures the scale needs, (4, 4) float64 in metres, None where not known: ``to_ground``
+    takes points of the optical frame to a frame whose z = 0 is the ground (base_footprint), and
+    ``to_odom`` to one in which the world stands still, both as they were at ``stamp_ns``.
     """
 
     image: NDArray[np.uint8]
     stamp_ns: int = 0
     frame_id: str = ''
     camera: Camera | None = None
+    to_ground: NDArray[np.float64] | None = None
+    to_odom: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,17 +48,23 @@ class PipelineOptions:
     ``output_size``: the maps at the ``model``'s size or at the ``camera``'s.
     ``min_confidence``: pixels whose class is less probable than this (0 to 1) get depth NaN and
     label 255. ``fov_degrees``: the horizontal field of view of a camera without distortion, for
-    frames whose camera is not calibrated; 0: unknown.
+    frames whose camera is not calibrated; 0: unknown. ``rectify``: take the lens out of pictures
+    whose camera has one. ``fit``: how a picture comes into the model's shape: ``stretch`` shows
+    all of it, ``crop`` its middle as it is; outputs are of what is shown.
     """
 
     output_size: Literal['model', 'camera'] = 'model'
     min_confidence: float = 0.0
     fov_degrees: float = 0.0
+    rectify: bool = True
+    fit: Fit = 'stretch'
     scale: ScaleOptions = field(default_factory=ScaleOptions)
 
     def __post_init__(self) -> None:
         if self.output_size not in ('model', 'camera'):
             raise ValueError(f"output_size must be 'model' or 'camera', got {self.output_size!r}")
+        if self.fit not in ('stretch', 'crop'):
+            raise ValueError(f"fit must be 'stretch' or 'crop', got {self.fit!r}")
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(f'min_confidence must be 0 to 1, got {self.min_confidence}')
         if not 0 <= self.fov_degrees < 180:
@@ -79,6 +93,19 @@ class Perception:
     latency_ms: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A frame as the engine is shown it.
+
+    ``image``: (h, w, 3) uint8 RGB of the model's size; ``view``: which part of the frame that is.
+    """
+
+    frame: Frame
+    view: View
+    image: NDArray[np.uint8]
+    resize_ms: float
+
+
 class Pipeline:
     """Runs an engine on frames of any size."""
 
@@ -89,73 +116,105 @@ class Pipeline:
         self._sky = np.zeros(256, dtype=np.bool_)
         if 'sky' in names:
             self._sky[names.index('sky')] = True
+        self._measured: MeasuredScale | None = None
+
+    def forget(self) -> None:
+        """Forget the frames before: time has jumped, or they were another camera's."""
+        self._measured = None
 
     def process(self, frame: Frame) -> Perception:
         """Depth, labels and confidence of one frame; raises ValueError for a bad picture."""
+        shown = self.show(frame)
+        start = time.perf_counter()
+        prediction = self.engine.infer(shown.image[None])
+        return self.finish(shown, prediction, 0, (time.perf_counter() - start) * 1e3)
+
+    def show(self, frame: Frame) -> Shown:
+        """Prepare ``frame`` for the engine; raises ValueError for a bad picture."""
+        start = time.perf_counter()
         image = frame.image
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError(
                 f'a frame must be (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}'
             )
-        times = [time.perf_counter()]
-        height, width = self.engine.height, self.engine.width
-        at_model = _resize_picture(image, height, width)
-        times.append(time.perf_counter())
-        prediction = self.engine.infer(at_model[None])
-        times.append(time.perf_counter())
-        camera = usable_camera(frame, self.options.fov_degrees)
-        scale = depth_scale(self.options.scale, self.engine.metadata, camera)
-        depth, labels, confidence = (
-            prediction.depth[0],
-            prediction.labels[0],
-            prediction.confidence[0],
-        )
+        options, engine = self.options, self.engine
+        camera = usable_camera(frame, options.fov_degrees)
+        aspect = engine.width / engine.height
+        view = view_of(*image.shape[:2], camera, options.rectify, options.fit, aspect)
+        picture = view.picture(image, engine.height, engine.width)
+        return Shown(frame, view, picture, (time.perf_counter() - start) * 1e3)
+
+    def finish(
+        self, shown: Shown, prediction: Prediction, index: int, infer_ms: float
+    ) -> Perception:
+        """Make of the engine's answer no. ``index`` what is published of ``shown``."""
+        view, frame = shown.view, shown.frame
+        depth, labels, confidence = (maps[index] for maps in prediction)
+        start = time.perf_counter()
+        scale = self._scale(shown, depth, labels, confidence)
+        scaled = time.perf_counter()
         if scale.factor != 1.0:
             depth = depth * np.float32(scale.factor)
+        height, width, image = self.engine.height, self.engine.width, shown.image
         if self.options.output_size == 'camera':
-            height, width = image.shape[:2]
+            height, width = view.height, view.width
+            image = view.picture(frame.image, height, width)
             depth, labels, confidence = (
                 _resize_map(each, height, width) for each in (depth, labels, confidence)
             )
-        depth = self._with_sky_and_unknown(depth, labels, confidence)
-        labels = self._with_unlabelled(labels, confidence)
-        times.append(time.perf_counter())
-        stages = ('resize', 'infer', 'finish')
+        unknown = self._unknown(view.unseen(height, width), confidence)
+        depth = np.where(self._sky[labels], np.float32(np.inf), depth)
+        if unknown is not None:
+            depth[unknown] = np.nan
+            labels = np.where(unknown, np.uint8(UNLABELLED), labels)
+        end = time.perf_counter()
         return Perception(
-            image=at_model if self.options.output_size == 'model' else image,
+            image=image,
             depth=depth,
             labels=labels,
             confidence=confidence,
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
-            camera=None if camera is None else camera.resized(height, width),
+            camera=None if view.camera is None else view.camera.resized(height, width),
             scale=scale,
             latency_ms={
-                name: (end - start) * 1e3
-                for name, start, end in zip(stages, times[:-1], times[1:], strict=True)
+                'resize': shown.resize_ms,
+                'infer': infer_ms,
+                'scale': (scaled - start) * 1e3,
+                'finish': (end - scaled) * 1e3,
             },
         )
 
-    def _unsure(self, confidence: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        return confidence < round(self.options.min_confidence * 255)
-
-    def _with_sky_and_unknown(
+    def _scale(
         self,
+        shown: Shown,
         depth: NDArray[np.float32],
         labels: NDArray[np.uint8],
         confidence: NDArray[np.uint8],
-    ) -> NDArray[np.float32]:
-        depth = np.where(self._sky[labels], np.float32(np.inf), depth)
-        if self.options.min_confidence > 0:
-            depth[self._unsure(confidence)] = np.nan
-        return depth
+    ) -> Scale:
+        """The scale of what the engine made of ``shown``."""
+        frame, height, width = shown.frame, *depth.shape
+        camera = shown.view.camera
+        small = None if camera is None else camera.resized(height, width)
+        options, metadata = self.options.scale, self.engine.metadata
+        own = depth_scale(options, metadata, small)
+        if not options.measured:
+            self._measured = None
+            return own
+        if self._measured is None or self._measured.options != options:
+            self._measured = MeasuredScale(options, metadata)
+        where = (small, frame.to_ground, frame.to_odom)
+        sight = Sight(shown.image, depth, labels, confidence, frame.stamp_ns, *where)
+        return self._measured.update(sight, own)
 
-    def _with_unlabelled(
-        self, labels: NDArray[np.uint8], confidence: NDArray[np.uint8]
-    ) -> NDArray[np.uint8]:
-        if self.options.min_confidence > 0:
-            return np.where(self._unsure(confidence), np.uint8(UNLABELLED), labels)
-        return labels
+    def _unknown(
+        self, unseen: NDArray[np.bool_] | None, confidence: NDArray[np.uint8]
+    ) -> NDArray[np.bool_] | None:
+        """Where nothing is to be said: what no camera saw, and what the network is unsure of."""
+        if self.options.min_confidence <= 0:
+            return unseen
+        unsure = confidence < round(self.options.min_confidence * 255)
+        return unsure if unseen is None else unsure | unseen
 
 
 def usable_camera(frame: Frame, fov_degrees: float = 0.0) -> Camera | None:
@@ -172,14 +231,6 @@ def usable_camera(frame: Frame, fov_degrees: float = 0.0) -> Camera | None:
     ):
         return camera
     return Camera.of_view(width, height, fov_degrees) if fov_degrees > 0 else None
-
-
-def _resize_picture(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    if image.shape[:2] == (height, width):
-        return np.ascontiguousarray(image)
-    shrinks = image.shape[0] >= height and image.shape[1] >= width
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image, (width, height), interpolation=how).astype(np.uint8, copy=False)
 
 
 def _resize_map(each: NDArray[Any], height: int, width: int) -> NDArray[Any]:

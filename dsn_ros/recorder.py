@@ -8,6 +8,7 @@ import cv2
 
 from dsn_core.visual import overlay
 from dsn_ros.bag_writer import BagWriter
+from dsn_ros.camera import Camera
 from dsn_ros.cloud import organised_cloud
 from dsn_ros.messages import stamp_ns
 from dsn_ros.pipeline import Perception
@@ -73,6 +74,15 @@ class Recorder:
         if self._points and perception.camera is not None:
             cloud = build.point_cloud(organised_cloud(perception), header)
             self._put('points', cloud, stamp)
+
+    def write_input(self, topic: str, type_name: str, data: bytes, stamp_ns: int) -> None:
+        """Write a message as it came in: ``data`` is the CDR of a ``type_name``."""
+        self._bag.write_serialized(topic, type_name, data, stamp_ns)
+
+    def write_camera_info(self, topic: str, camera: Camera, seen: Perception) -> None:
+        """Write the calibration of the camera that ``seen`` was made of."""
+        header = self._messages.header(seen.stamp_ns, seen.frame_id)
+        self._put(topic, self._messages.camera_info(camera.to_info(), header), seen.stamp_ns)
 
     def write_transforms(self, topic: str, message: Any, receive_ns: int) -> None:
         """Copy a tf message of the source bag, whichever ROS it came from."""

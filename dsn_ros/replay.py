@@ -3,10 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dsn_ros.bag_poses import BagPoses
 from dsn_ros.bag_topics import IMAGE
 from dsn_ros.bags import Bag, BagMessage, choose_image_topic, find_camera_info_topic, open_bag
 from dsn_ros.camera import Camera
@@ -20,7 +21,7 @@ from dsn_ros.messages import (
     image_to_rgb,
     stamp_ns,
 )
-from dsn_ros.metrics import Latencies, run_metrics
+from dsn_ros.metrics import Latencies, ScaleStatistics, run_metrics
 from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.recorder import Recorder
@@ -73,13 +74,18 @@ class _Replay:
         self.topic = choose_image_topic(bag, options.topic)
         self.info_topic = options.camera_info or find_camera_info_topic(bag, self.topic.name)
         self.condition_topic = ground_truth_topic(bag, 'condition', _STRING)
-        self.pipeline = Pipeline(engine, pipeline)
         names = engine.metadata.class_names
         self.truth: GroundTruth | None = None
         if options.compare or options.lidar:
             calibrated = self.info_topic is not None or pipeline.fov_degrees > 0
             wanted = TruthOptions(options.depth_truth, options.labels_truth, options.lidar)
             self.truth = GroundTruth(bag, self.topic, names, wanted, calibrated)
+            if {*self.truth.topics.values()} - {'lidar'}:
+                # Truth that is a picture belongs to the camera's, with its lens.
+                pipeline = replace(pipeline, rectify=False)
+        self.pipeline = Pipeline(engine, pipeline)
+        self.poses = BagPoses(bag, pipeline.scale)
+        self.scales = ScaleStatistics()
         self.recorder = Recorder(folder, names, options.points)
         self.report = ReportBuilder(bag.path.name, names)
         self.latencies = Latencies()
@@ -131,8 +137,9 @@ class _Replay:
             self._drop('undecodable image', error)
             return
         times.append(time.perf_counter())
-        frame = Frame(rgb, stamp_ns(image.header), image.header.frame_id, self.camera)
-        perception = self.pipeline.process(frame)
+        stamp, frame_id = stamp_ns(image.header), image.header.frame_id
+        where = (self.poses.to_ground(frame_id, stamp), self.poses.to_odom(frame_id, stamp))
+        perception = self.pipeline.process(Frame(rgb, stamp, frame_id, self.camera, *where))
         times.append(time.perf_counter())
         self.recorder.write(perception)
         times.append(time.perf_counter())
@@ -143,6 +150,7 @@ class _Replay:
             'total': 1e3 * (times[3] - times[0]),
         }
         self.latencies.add(latency)
+        self.scales.add(perception.scale)
         self.report.add(perception, self.condition or None, latency)
         if self.truth:
             self.truth.add(perception, self.condition)
@@ -152,7 +160,7 @@ class _Replay:
         try:
             content = self.bag.deserialize(message)
             if message.topic == self.info_topic:
-                self.camera = Camera.from_info(camera_info_fields(content))
+                self.camera = Camera.from_info(camera_info_fields(content), self.topic.name)
             elif message.topic == self.condition_topic:
                 self.condition = str(content.data)
             elif self.truth and message.topic in self.truth.topics:
@@ -174,6 +182,9 @@ class _Replay:
         """The content of metrics.json."""
         compared = self.truth.finish() if self.truth else {}
         told = self.truth.problems if self.truth else []
+        measured = self.pipeline.options.scale.measured
+        if measured and (problem := self.scales.problem()):
+            told = [problem, *told]
         metrics = run_metrics(
             self.bag.path.name,
             self.pipeline.engine,
@@ -185,6 +196,8 @@ class _Replay:
             self.last,
         )
         metrics['topic'] = self.topic.name
+        if measured and 'scale' in metrics:
+            metrics['scale'] |= self.scales.summary()
         return metrics | compared
 
 

@@ -3,6 +3,8 @@
 ROS is imported when the topics are made, not before.
 """
 
+import math
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -11,9 +13,10 @@ from dsn_ros.cloud import organised_cloud
 from dsn_ros.diagnostics import Diagnosis
 from dsn_ros.errors import UserError
 from dsn_ros.message_builders import RosMessages
+from dsn_ros.obstacles import ObstacleOptions, obstacle_classes, obstacle_cloud
 from dsn_ros.pipeline import Perception
 
-__all__ = ['OutputTopics', 'diagnostic_array', 'image_topic', 'subscribe']
+__all__ = ['OutputTopics', 'diagnostic_status', 'image_topic', 'subscribe']
 
 # topic: (package, message). Relative names: a namespace or a remapping moves them.
 TOPICS = {
@@ -23,6 +26,7 @@ TOPICS = {
     'labels/confidence': ('sensor_msgs', 'Image'),
     'labels/label_info': ('vision_msgs', 'LabelInfo'),
     'points': ('sensor_msgs', 'PointCloud2'),
+    'obstacles': ('sensor_msgs', 'PointCloud2'),
     'overlay/image': ('sensor_msgs', 'Image'),
     'status': ('dsn_msgs', 'PerceptionStatus'),
 }
@@ -31,14 +35,19 @@ OPTIONAL = 'status'
 
 
 class OutputTopics:
-    """Lifecycle publishers of all outputs of ``node`` (an rclpy LifecycleNode)."""
+    """Lifecycle publishers of all outputs of ``node`` (an rclpy LifecycleNode).
 
-    def __init__(self, node: Any) -> None:
+    ``obstacles`` is asked for the options of the obstacle cloud whenever one is made.
+    """
+
+    def __init__(self, node: Any, prefix: str, obstacles: Callable[[], ObstacleOptions]) -> None:
         from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
         from rclpy.qos_overriding_options import QoSOverridingOptions
 
         self._node = node
         self._messages = RosMessages()
+        self._obstacles = obstacles
+        self._is_obstacle = obstacle_classes(())
         self._publishers: dict[str, Any] = {}
         for topic, message in _message_types().items():
             latched = topic == LATCHED
@@ -52,7 +61,7 @@ class OutputTopics:
             )
             self._publishers[topic] = node.create_lifecycle_publisher(
                 message,
-                topic,
+                f'{prefix}{topic}',
                 qos,
                 # A latched topic that a parameter could make volatile would be a trap.
                 qos_overriding_options=None
@@ -76,6 +85,7 @@ class OutputTopics:
 
     def publish_label_info(self, names: tuple[str, ...], stamp_ns: int) -> None:
         """Publish which class each label id is; latched, so once is enough."""
+        self._is_obstacle = obstacle_classes(names)
         message = self._messages.label_info(names, self._messages.header(stamp_ns, ''))
         self._publishers[LATCHED].publish(message)
 
@@ -100,6 +110,10 @@ class OutputTopics:
         if self.wanted('points'):
             cloud = organised_cloud(seen)
             self._send('points', self._messages.point_cloud(cloud, header))
+        # Without metres there is none at all: a costmap would mark the wrong places.
+        if seen.scale.metric and self.wanted('obstacles'):
+            cloud = obstacle_cloud(seen, self._is_obstacle, self._obstacles())
+            self._send('obstacles', self._messages.point_cloud(cloud, header))
 
     def publish_status(self, seen: Perception, **fields: Any) -> None:
         """Publish PerceptionStatus with what ``seen`` says and ``fields``, if it is wanted."""
@@ -109,6 +123,7 @@ class OutputTopics:
             header=self._messages.header(seen.stamp_ns, seen.frame_id),
             metric=seen.scale.metric,
             scale=seen.scale.factor,
+            scale_spread=math.nan if seen.scale.spread is None else seen.scale.spread,
             scale_source=seen.scale.source,
             calibrated=seen.camera is not None,
             **fields,
@@ -154,26 +169,24 @@ def subscribe(node: Any, message: Any, topic: str, callback: Any) -> Any:
     )
 
 
-def image_topic(node: Any, compressed: bool) -> str:
-    """Return the topic of the camera's images; /compressed follows a remapping of ``image``."""
-    base = str(node.resolve_topic_name('image'))
+def image_topic(node: Any, compressed: bool, prefix: str = '') -> str:
+    """Return the topic of a camera's images; /compressed follows a remapping of ``image``."""
+    image = f'{prefix}image'
+    base = str(node.resolve_topic_name(image))
     if not compressed:
         return base
-    named = str(node.resolve_topic_name('image/compressed'))
-    plain = str(node.resolve_topic_name('image/compressed', only_expand=True))
+    named = str(node.resolve_topic_name(f'{image}/compressed'))
+    plain = str(node.resolve_topic_name(f'{image}/compressed', only_expand=True))
     return named if named != plain else f'{base}/compressed'
 
 
-def diagnostic_array(diagnosis: Diagnosis, name: str, device: str, stamp: Any) -> Any:
-    """Make the ``diagnostic_msgs/DiagnosticArray`` that says ``diagnosis``."""
+def diagnostic_status(diagnosis: Diagnosis, name: str, device: str) -> Any:
+    """Make the ``diagnostic_msgs/DiagnosticStatus`` that says ``diagnosis``."""
     package = import_module('diagnostic_msgs.msg')
-    status = package.DiagnosticStatus(
+    return package.DiagnosticStatus(
         level=bytes([diagnosis.level]),
         name=name,
         message=diagnosis.message,
         hardware_id=device,
         values=[package.KeyValue(key=key, value=value) for key, value in diagnosis.values],
     )
-    array = package.DiagnosticArray(status=[status])
-    array.header.stamp = stamp
-    return array

@@ -1,7 +1,9 @@
 """Fixtures that many tests share."""
 
 import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,3 +64,21 @@ def tiny_model(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
     path = tmp_path_factory.mktemp('model') / 'tiny.onnx'
     export(tiny_checkpoint, path)
     return path
+
+
+@pytest.fixture
+def start_node(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Starts perception nodes of the test's own; each comes with a robot beside it."""
+    from support.perception_process import FAST, PerceptionProcess, Robot
+
+    made: list[Any] = []
+
+    def start(*arguments: str, **parameters: Any) -> Any:
+        process = PerceptionProcess(tmp_path, *arguments, **{**FAST, **parameters})
+        made.append(process)
+        made.append(Robot(process.domain))
+        return made[-2:]
+
+    yield start
+    for each in reversed(made):
+        each.close()

@@ -102,10 +102,9 @@ def test_what_a_robot_imports_is_required(setup_arguments):
 
 def test_what_the_node_imports_of_ros_is_in_package_xml():
     listed = {each.text for each in manifest().findall('exec_depend')}
-    sources = [*(ROOT / 'launch').glob('*.py'), ROOT / 'dsn_ros' / 'perception_node.py']
-    sources += [ROOT / 'dsn_ros' / 'topics.py', ROOT / 'dsn_ros' / 'parameters.py']
+    sources = [*(ROOT / 'launch').glob('*.py'), *(ROOT / 'dsn_ros').glob('*.py')]
     pattern = re.compile(
-        r'^ *(?:import|from) ((?:rclpy|launch|launch_ros|\w+_msgs|\w+_interfaces))\b'
+        r'^ *(?:import|from) ((?:rclpy|launch|launch_ros|tf2_ros|\w+_(?:msgs|srvs|interfaces)))\b'
     )
     imported = {
         match.group(1)
@@ -113,6 +112,7 @@ def test_what_the_node_imports_of_ros_is_in_package_xml():
         for line in path.read_text().splitlines()
         if (match := pattern.match(line))
     }
+    imported = {{'tf2_ros': 'tf2_ros_py'}.get(name, name) for name in imported}
     assert {'rclpy', 'launch', 'sensor_msgs'} <= imported
     assert imported <= listed
 

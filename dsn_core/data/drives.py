@@ -3,6 +3,7 @@
 A drive is a folder: ``drive.json``, ``image/NNNNNN.jpg``, ``depth/NNNNNN.png`` (uint16, metres x
 256, 0 = sky or not measured) and ``labels/NNNNNN.png`` (uint8 class ids); ``poses.txt``, where
 there is one, holds a camera-to-world matrix a frame (3 x 4, row by row, metres).
+``instances/NNNNNN.png``, where there are any (uint16), tell things of one class apart.
 """
 
 import json
@@ -105,6 +106,15 @@ class Drive:
     def image_file(self, index: int) -> Path:
         """Where the picture of frame ``index`` is."""
         return self.path / 'image' / f'{index:06d}.jpg'
+
+    def instances(self, index: int) -> NDArray[np.uint16]:
+        """Ids (H, W) of frame ``index``: class * 1000 + number of things, the class of the rest.
+
+        A thing keeps its number as long as the street (``segments``) does. Raises DriveError
+        naming the file that is missing, as in drives drawn before there were instances.
+        """
+        path = self.path / 'instances' / f'{index:06d}.png'
+        return _read(path, cv2.IMREAD_UNCHANGED).astype(np.uint16, copy=False)
 
     @property
     def poses_file(self) -> Path:

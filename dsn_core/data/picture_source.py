@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,9 +25,19 @@ from dsn_core.data.sequencer import Sequencer
 from dsn_core.data.source import FrameSource, SourceFrame
 from dsn_core.errors import ConfigError, UserError, require
 
-__all__ = ['PicturesSource']
+__all__ = ['NamedFrame', 'PicturesSource']
 
 CALIBRATIONS = ('calibration.yaml', 'camera_info.yaml')
+
+
+class NamedFrame(NamedTuple):
+    """A frame, and what only a file of pictures knows of it."""
+
+    frame: SourceFrame
+    name: str
+    """As ``dsn infer`` names what it writes of the same path: FOLDER/PICTURE, VIDEO/NNNNNN."""
+    pose: NDArray[np.float64] | None
+    """(3, 4) camera to world, metres; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +85,17 @@ class PicturesSource(FrameSource, kind='pictures'):
 
     def frames(self, work: Path) -> Iterator[SourceFrame]:
         del work
+        return (named.frame for named in self.named_frames())
+
+    def named_frames(self) -> Iterator[NamedFrame]:
+        """The same frames as ``frames``, with their names and poses."""
         for recording in self._recordings():
             read = _video_frames if recording.video else _picture_frames
             file = self._calibration_file(recording)
             calibration = Calibration.read(file) if file else None
-            positions = self._positions(recording)
+            poses = self._poses(recording)
             sequencer = Sequencer(recording.name)
-            for index, (image, time, run) in enumerate(read(recording, self.fps)):
+            for index, (file_name, image, time, run) in enumerate(read(recording, self.fps)):
                 height, width = image.shape[:2]
                 try:
                     camera = camera_by_hand(width, height, self.intrinsics, self.fov)
@@ -90,18 +105,22 @@ class PicturesSource(FrameSource, kind='pictures'):
                     rectify = rectifier(camera)
                 except UserError as error:
                     raise ConfigError(f'{file or self.path}: {error}') from error
-                position = None
-                if positions is not None:
-                    if index >= len(positions):
+                pose = None
+                if poses is not None:
+                    if index >= len(poses):
                         raise ConfigError(
-                            f'poses {self._poses_file(recording)} has {len(positions)} rows, but '
+                            f'poses {self._poses_file(recording)} has {len(poses)} rows, but '
                             f'{recording.files[0]} holds more frames: it must have one for each'
                         )
-                    position = positions[index]
-                place = sequencer.place(time, position, run)
-                yield SourceFrame(
+                    pose = poses[index]
+                place = sequencer.place(time, None if pose is None else pose[:, 3], run)
+                frame = SourceFrame(
                     rectify(image), rectify.intrinsics, place.sequence, time, place.travelled
                 )
+                within = (
+                    f'{recording.folder.name}/' if recording.folder.parent == self.path else ''
+                )
+                yield NamedFrame(frame, f'{within}{file_name}', pose)
 
     def count(self) -> int:
         return sum(
@@ -161,11 +180,11 @@ class PicturesSource(FrameSource, kind='pictures'):
             f'poses {self.poses} is not there, nor in {recording.folder}: check the path'
         )
 
-    def _positions(self, recording: '_Recording') -> NDArray[np.float64] | None:
+    def _poses(self, recording: '_Recording') -> NDArray[np.float64] | None:
         file = self._poses_file(recording)
         if file is None:
             return None
-        return read_poses(file, None if recording.video else len(recording.files))[:, :, 3]
+        return read_poses(file, None if recording.video else len(recording.files))
 
 
 @dataclass(frozen=True)
@@ -195,16 +214,16 @@ def _find(path: Path) -> list[_Recording]:
 
 def _picture_frames(
     recording: _Recording, fps: float
-) -> Iterator[tuple[NDArray[np.uint8], float, int]]:
-    """Picture, seconds, and a number that changes where a new sequence begins."""
+) -> Iterator[tuple[str, NDArray[np.uint8], float, int]]:
+    """Name, picture, seconds, and a number that changes where a new sequence begins."""
     for number, clip in enumerate(clips(recording.files)):
         for file, frame in clip:
-            yield to_rgb(read_picture(file)), frame / fps, number
+            yield file.stem, to_rgb(read_picture(file)), frame / fps, number
 
 
 def _video_frames(
     recording: _Recording, fps: float
-) -> Iterator[tuple[NDArray[np.uint8], float, int]]:
+) -> Iterator[tuple[str, NDArray[np.uint8], float, int]]:
     (file,) = recording.files
     capture = cv2.VideoCapture(str(file))
     try:
@@ -215,7 +234,7 @@ def _video_frames(
             ok, picture = capture.read()
             if not ok:
                 break
-            yield to_rgb(picture), index / fps, 0
+            yield f'{file.stem}/{index:06d}', to_rgb(picture), index / fps, 0
             index += 1
     finally:
         capture.release()

@@ -1,10 +1,5 @@
-"""Frames of one traversal of Oxford RobotCar, from the files as they are published.
+"""Frames of one traversal of Oxford RobotCar, from the files as they are published."""
 
-The format is that of the dataset's documentation and development kit (ori-mrg/
-robotcar-dataset-sdk); no code is taken from there.
-"""
-
-import csv
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,23 +11,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dsn_core.data.picture_file import list_pictures, read_picture
+from dsn_core.data.picture_file import read_picture
+from dsn_core.data.robotcar_camera import (
+    MODELS,
+    CameraModel,
+    demosaic,
+    model_files,
+    stamp_of,
+    traversal_pictures,
+)
+from dsn_core.data.robotcar_poses import POSES, columns
 from dsn_core.data.sequencer import Place, Sequencer, Track
 from dsn_core.data.source import FrameSource, SourceFrame
-from dsn_core.errors import ConfigError, UserError, require
+from dsn_core.errors import ConfigError, require
 
 __all__ = ['RobotCarSource']
 
-# The wide pair is left and right of the three cameras, the narrow one centre and right.
-MODELS = {
-    'stereo/left': 'stereo_wide_left',
-    'stereo/centre': 'stereo_narrow_left',
-    'stereo/right': 'stereo_wide_right',
-    'mono_left': 'mono_left',
-    'mono_right': 'mono_right',
-    'mono_rear': 'mono_rear',
-}
-ODOMETRY = {'vo': 'vo/vo.csv', 'ins': 'gps/ins.csv'}
+ODOMETRY = {kind: POSES[kind] for kind in ('vo', 'ins')}
 
 _logger = logging.getLogger(__name__)
 
@@ -88,14 +83,14 @@ class RobotCarSource(FrameSource, kind='robotcar'):
 
     def frames(self, work: Path) -> Iterator[SourceFrame]:
         del work
-        camera = _CameraModel(*self._model_files())
+        camera = CameraModel(*self._model_files())
         for file, raw, place in self._kept():
-            image = camera.undistort(_demosaic(raw, self.camera, file), file)
+            image = camera.undistort(demosaic(raw, self.camera, file), file)
             yield SourceFrame(
                 np.ascontiguousarray(image[: self.rows or None]),
                 camera.intrinsics,
                 place.sequence,
-                _seconds(file),
+                stamp_of(file) * 1e-6,
                 place.travelled,
             )
 
@@ -113,7 +108,7 @@ class RobotCarSource(FrameSource, kind='robotcar'):
                 continue
             if brightness > self.max_brightness:
                 continue
-            time = _seconds(file)
+            time = stamp_of(file) * 1e-6
             position = track.at(time) if track else None
             piece = track.breaks(time) if track else 0
             if position is not None:
@@ -140,33 +135,11 @@ class RobotCarSource(FrameSource, kind='robotcar'):
     @cached_property
     def _pictures(self) -> list[Path]:
         """The pictures, named by their time in microseconds, in that order."""
-        folder = self.path / self.camera
-        pictures = [p for p in list_pictures(folder) if p.stem.isdecimal()]
-        if not pictures:
-            raise ConfigError(
-                f'{folder} holds no pictures: a traversal is laid out as '
-                '2014-12-09-13-21-02/stereo/left/1418132504537582.png; check path and camera'
-            )
-        return pictures
+        return traversal_pictures(self.path, self.camera)
 
     def _model_files(self) -> tuple[Path, Path]:
         """Intrinsics and look-up table; raises ConfigError naming what is missing."""
-        name = self.model or MODELS[self.camera]
-        folders = (
-            [self.models]
-            if self.models is not None
-            else [self.path / 'models', self.path.resolve().parent / 'models']
-        )
-        for folder in folders:
-            files = (folder / f'{name}.txt', folder / f'{name}_distortion_lut.bin')
-            missing = [f for f in files if not f.is_file()]
-            if not missing:
-                return files
-        where = ' or '.join(map(str, folders))
-        raise ConfigError(
-            f'camera model {missing[0].name} is not in {where}: give models=FOLDER, the folder '
-            "models of the dataset's development kit"
-        )
+        return model_files(self.path, self.models, self.model or MODELS[self.camera])
 
     def _odometry_file(self) -> Path | None:
         kinds = [self.odometry] if self.odometry else list(ODOMETRY)
@@ -191,78 +164,11 @@ class RobotCarSource(FrameSource, kind='robotcar'):
             return None
         if file.name == 'vo.csv':
             return _track_of_vo(file)
-        table = _columns(file, ('timestamp', 'northing', 'easting', 'down'))
+        table = columns(file, ('timestamp', 'northing', 'easting', 'down'))
         return Track.through(table[:, 0] * 1e-6, table[:, 1:], self.max_gap)
 
 
 def _track_of_vo(file: Path) -> Track:
-    table = _columns(file, ('source_timestamp', 'destination_timestamp', 'x', 'y', 'z'))
+    table = columns(file, ('source_timestamp', 'destination_timestamp', 'x', 'y', 'z'))
     lengths = np.linalg.norm(table[:, 2:], axis=1)
     return Track.of_steps(np.column_stack([table[:, :2] * 1e-6, lengths]))
-
-
-def _seconds(picture: Path) -> float:
-    """When a picture was taken: its name, microseconds since 1970."""
-    return int(picture.stem) * 1e-6
-
-
-class _CameraModel:
-    """A camera model of the development kit."""
-
-    def __init__(self, intrinsics: Path, table: Path) -> None:
-        """Raises UserError naming the file that is no camera model."""
-        try:
-            # The first line; the other four are where the camera sits.
-            fx, fy, cx, cy = (float(v) for v in intrinsics.read_text().split()[:4])
-        except (ValueError, OSError) as error:
-            raise UserError(f'{intrinsics} must begin with fx fy cx cy: {error}') from error
-        self.intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
-        self._file = table
-        self._table = np.fromfile(table, dtype='<f8')
-        self._maps: tuple[Any, Any] | None = None
-
-    def undistort(self, image: NDArray[np.uint8], file: Path) -> NDArray[np.uint8]:
-        """Undistort (H, W, 3); raises UserError if the table is not of that size."""
-        height, width = image.shape[:2]
-        if self._table.size != 2 * height * width:
-            raise UserError(
-                f'{file} has {width} x {height} pixels, for which {self._file} '
-                f'({self._table.size // 2} pixels) is not made: choose another model'
-            )
-        if self._maps is None:
-            # All u, then all v: where in the distorted picture, pixel (0, 0) the first one's
-            # centre, each pixel of the undistorted one is seen.
-            u, v = self._table.astype(np.float32).reshape(2, height, width)
-            maps: Any = cv2.convertMaps(u, v, cv2.CV_16SC2)
-            self._maps = maps
-        coarse, fine = self._maps
-        border = cv2.BORDER_REPLICATE
-        straight = cv2.remap(image, coarse, fine, cv2.INTER_LINEAR, borderMode=border)
-        return np.asarray(straight, dtype=np.uint8)
-
-
-def _demosaic(raw: NDArray[Any], camera: str, file: Path) -> NDArray[np.uint8]:
-    """Bayer mosaic (H, W) uint8 → RGB (H, W, 3): GBRG of the stereo camera, RGGB of the others."""
-    if raw.ndim != 2 or raw.dtype != np.uint8:
-        raise UserError(
-            f'{file} is {raw.dtype} of {" x ".join(map(str, raw.shape))}, no raw 8-bit Bayer '
-            'picture: take the pictures as they are published'
-        )
-    # OpenCV names a pattern by its second row and column: GR is GBRG, BG is RGGB.
-    code = cv2.COLOR_BayerGR2RGB if camera.startswith('stereo') else cv2.COLOR_BayerBG2RGB
-    return np.asarray(cv2.cvtColor(raw, code), dtype=np.uint8)
-
-
-def _columns(file: Path, names: Sequence[str]) -> NDArray[np.float64]:
-    """Columns ``names`` (N, len(names)) of a CSV file with a header; raises UserError."""
-    try:
-        with file.open(newline='') as stream:
-            rows = [[float(row[name]) for name in names] for row in csv.DictReader(stream)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f'{file} must have the columns {", ".join(names)} in every row ({error!r}): '
-            'extract it again'
-        ) from error
-    if not rows:
-        raise UserError(f'{file} has no rows: extract it again')
-    return np.array(rows)

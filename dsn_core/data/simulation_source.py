@@ -12,6 +12,7 @@ from dsn_core.data.source import FrameSource, SourceFrame
 from dsn_core.errors import ConfigError, require
 from dsn_core.simulation import (
     CONDITIONS,
+    FORMAT_VERSION,
     SimulationError,
     SimulationOptions,
     drive_name,
@@ -75,7 +76,8 @@ class SimulationSource(FrameSource, kind='simulation'):
         Raises SimulationError where MuJoCo is missing or cannot draw.
         """
         # What decides the pictures besides seed and condition is in the folder's name.
-        folder = work / f'{self.width}x{self.height}_{self.fps:g}fps_{self.frames_per_drive}'
+        size = f'{self.width}x{self.height}'
+        folder = work / f'{size}_{self.fps:g}fps_{self.frames_per_drive}_v{FORMAT_VERSION}'
         conditions = [self.condition] if self.condition else list(CONDITIONS)
         names = [drive_name(s, c) for s in self.seeds() for c in conditions]
         missing = [n for n in names if not (folder / n / 'drive.json').is_file()]

@@ -7,7 +7,14 @@ from typing import Any
 
 from dsn_core import config as generic
 from dsn_core.errors import require
-from dsn_core.evaluation import folder_row, model_row, picture_set
+from dsn_core.evaluation import (
+    folder_row,
+    model_row,
+    nuscenes_set,
+    picture_set,
+    poses_set,
+    robotcar_set,
+)
 from dsn_core.evaluation.rows import Row
 from dsn_core.evaluation.samples import EvaluationSet
 
@@ -15,6 +22,9 @@ __all__ = ['DepthProtocol', 'EvaluationConfig', 'load_evaluation']
 
 assert 'folder' in Row.kinds, f'{folder_row.__name__} is imported for what it registers'
 assert 'pictures' in EvaluationSet.kinds, f'{picture_set.__name__} is imported for that'
+assert 'poses' in EvaluationSet.kinds, f'{poses_set.__name__} is imported for what it registers'
+assert 'nuscenes' in EvaluationSet.kinds, f'{nuscenes_set.__name__} is imported for that'
+assert 'robotcar' in EvaluationSet.kinds, f'{robotcar_set.__name__} is imported for that'
 assert 'model' in Row.kinds, f'{model_row.__name__} is imported for what it registers'
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dsn_core.data.calibration import REMEDY, camera_by_hand, check_camera_fields
 from dsn_core.data.drives import DEPTH_UNITS
 from dsn_core.data.picture_file import list_pictures, read_picture, to_rgb
-from dsn_core.digest import content_digest
+from dsn_core.digest import content_digest, digest_of
 from dsn_core.errors import ConfigError, UserError, require
 from dsn_core.evaluation.samples import EvaluationSample, EvaluationSet
 from dsn_core.labels import CITYSCAPES, UNLABELLED
@@ -79,7 +79,8 @@ class PicturesSet(EvaluationSet, kind='pictures'):
 
     def fingerprint(self, work: Path) -> str:
         files = [f for p in self._pictures() for f in (p, *self._truths(p)) if f.is_file()]
-        return content_digest([(self.name, files)])
+        how = [list(self.intrinsics), self.fov, list(self.classes), self.condition]
+        return digest_of([content_digest([(self.name, files)]), *how, list(self.conditions)])
 
     def _pictures(self) -> list[Path]:
         pictures = list_pictures(self.path)

@@ -16,7 +16,7 @@ from dsn_core.evaluation.pictures import example_pictures
 from dsn_core.evaluation.prediction import Prediction, Predictor
 from dsn_core.evaluation.samples import EvaluationSample
 from dsn_core.evaluation.temporal import View, corresponding, depth_change, label_agreement
-from dsn_core.labels import CITYSCAPES
+from dsn_core.labels import CITYSCAPES, UNLABELLED
 
 __all__ = ['score']
 
@@ -104,8 +104,11 @@ class _Condition:
         if not pairs[0].size:
             return
         self._pairs += 1
+        was, is_now = before.sample.labels, now.sample.labels
+        # Two pixels of which nobody knows the label do not agree.
+        known = (is_now.ravel()[pairs[0]] != UNLABELLED) & (was.ravel()[pairs[1]] != UNLABELLED)
         self._temporal['true_labels'].append(
-            label_agreement(before.sample.labels, now.sample.labels, pairs)
+            label_agreement(was, is_now, (pairs[0][known], pairs[1][known]))
         )
         old, new = before.prediction, now.prediction
         if old.depth is not None and new.depth is not None:

@@ -42,6 +42,7 @@ class Kit:
         lit: bool = True,
     ) -> None:
         """Place every part, at a fixed pose or as the body of an actor; unlit parts glow not."""
+        thing = stage.thing()
         for i, part in enumerate(self.parts):
             if not len(part.shape):
                 continue
@@ -59,4 +60,5 @@ class Kit:
                 yaw=yaw,
                 glow=part.glow if lit else (0.0, 0.0, 0.0),
                 gloss=part.gloss,
+                thing=thing,
             )

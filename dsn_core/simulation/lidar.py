@@ -10,14 +10,18 @@ from dsn_core.simulation.stage import load_mujoco
 __all__ = ['cast', 'scan_pattern']
 
 ABOVE_CAMERA = 0.3  # metres
-FRONT = 60.0  # degrees to either side of the camera's axis
 UP, DOWN = 8.0, -22.0  # degrees, the highest and the lowest ring
 NEAREST, FARTHEST = 0.5, 80.0  # metres
 
 
-def scan_pattern(rings: int, step: float) -> NDArray[np.float64]:
-    """Unit directions (rings x columns, 3) in the camera's optical axes; ``step`` in degrees."""
-    azimuth = np.radians(np.arange(-FRONT, FRONT + 1e-9, step))
+def scan_pattern(rings: int, step: float, fov: float = 120.0) -> NDArray[np.float64]:
+    """Unit directions (rings x columns, 3) in level optical axes: x right, y down, z ahead.
+
+    ``step`` between two columns and ``fov`` about straight ahead in degrees; all around (360),
+    the last column is not the first one again.
+    """
+    end = fov / 2 + 1e-9 if fov < 360 else 180 - 1e-9
+    azimuth = np.radians(np.arange(-fov / 2, end, step))
     elevation = np.radians(np.linspace(UP, DOWN, rings))
     e, a = np.meshgrid(elevation, azimuth, indexing='ij')
     d = np.stack([np.sin(a) * np.cos(e), -np.sin(e), np.cos(a) * np.cos(e)], axis=-1)

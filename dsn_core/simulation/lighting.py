@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dsn_core.labels import CITYSCAPES
 from dsn_core.simulation.camera import PinholeCamera
+from dsn_core.simulation.reflections import add_gloss, add_mirror
 from dsn_core.simulation.render import Picture
 from dsn_core.simulation.stage import Compiled
 from dsn_core.simulation.weather import Weather
@@ -178,8 +179,10 @@ def light_picture(
     wet = np.where(label == 0, np.float32(weather.wet), np.float32(0))
     albedo = np.clip(_planes(picture.albedo), 0, 1) * (1 - np.float32(0.45) * wet)
     out: Float = albedo * light * np.float32(1 / np.pi)
-    _add_gloss(out, picture, stage, directions, normals, wet, weather)
+    add_gloss(out, picture, stage, directions, normals, wet, weather)
     _add_glow(out, albedo, picture, stage, label, light, weather)
+    if weather.wet > 0:
+        add_mirror(out, solid, directions, turn, wet, camera, weather)
     if weather.haze > 0:
         through = np.exp(-np.minimum(far, 1500) * np.float32(weather.haze))
         air = weather.horizon * 0.75 + weather.zenith * 0.25
@@ -256,31 +259,6 @@ def _add_lamps(
         total[hit] += float(lamp.intensity) * shape * cosine * inverse * inverse
     for colour, total in totals.items():
         light += total.reshape(open_sky.shape) * open_sky * _colour(colour)
-
-
-def _add_gloss(
-    out: Float,
-    picture: Picture,
-    stage: Compiled,
-    directions: Float,
-    normals: Float,
-    wet: Float,
-    weather: Weather,
-) -> None:
-    """Add the sky mirrored in glass, paint and wet asphalt."""
-    gloss = np.where(picture.geom >= 0, stage.geom_gloss[picture.geom], 0.0) + 0.5 * wet
-    shiny = np.flatnonzero(gloss > 0)
-    if not len(shiny):
-        return
-    d = np.ascontiguousarray(np.take(directions.reshape(3, -1), shiny, axis=1).T)
-    n = np.ascontiguousarray(np.take(normals.reshape(3, -1), shiny, axis=1).T)
-    cosine = np.einsum('nc,nc->n', d, n)[:, None]
-    mirrored = d - 2 * cosine * n
-    fresnel = 0.06 + 0.94 * (1 - np.clip(-cosine, 0, 1)) ** 5
-    above = np.clip(mirrored[:, 2:3] * 6 + 0.3, 0, 1)
-    seen = weather.sky(mirrored) * above + 0.25 * weather.horizon * (1 - above)
-    strength = gloss.ravel()[shiny][:, None] * np.minimum(fresnel * 2.2, 1.0)
-    out.reshape(3, -1)[:, shiny] += (np.minimum(seen, weather.ambient * 3) * strength).T
 
 
 def _add_glow(

@@ -38,11 +38,17 @@ class SimulationOptions:
     shadow_size: int = 2048
     """Side of the sun's shadow map in texels; 0 draws none."""
     effects: bool = True
-    """Camera effects (noise, glare, exposure, haze, vignetting, motion blur, JPEG)."""
+    """Camera effects (noise, glare, vignetting, motion blur, drops on the lens, JPEG, exposure
+    that follows the scene); without, the exposure is that of the street's first frame."""
+    dynamics: bool = True
+    """The car speeds up and brakes, and its body pitches, rolls and heaves; without, it glides
+    at one speed, upright to the road."""
     lidar_rings: int = 32
     """Rings of the simulated LiDAR."""
     lidar_azimuth_step: float = 0.4
     """Degrees between two LiDAR columns."""
+    lidar_fov: float = 120.0
+    """Degrees that the LiDAR scans about straight ahead; 360 is all around."""
     lidar_noise: float = 0.0
     """Standard deviation of the LiDAR's range in metres; 0.01 is typical of a real one."""
 
@@ -64,4 +70,5 @@ class SimulationOptions:
         need(0 <= self.shadow_size <= 8192, 'shadow_size', '0 to 8192 texels')
         need(1 <= self.lidar_rings <= 256, 'lidar_rings', '1 to 256')
         need(0.01 <= self.lidar_azimuth_step <= 10, 'lidar_azimuth_step', '0.01 to 10 degrees')
+        need(1 <= self.lidar_fov <= 360, 'lidar_fov', '1 to 360 degrees')
         need(0 <= self.lidar_noise <= 1, 'lidar_noise', '0 to 1 metre')

@@ -66,8 +66,9 @@ class Renderer:
             self._context = mj.MjrContext(self._model, mj.mjtFontScale.mjFONTSCALE_100)
         except Exception as error:  # whatever EGL, OSMesa or GLFW raise
             raise SimulationError(
-                f'cannot open an OpenGL context ({error}): without a display set MUJOCO_GL=egl '
-                'and install libegl1 and libgl1-mesa-dri'
+                f'cannot open an OpenGL context ({error}): choose another gpu '
+                '(MUJOCO_EGL_DEVICE_ID), or without a display set MUJOCO_GL=egl and install '
+                'libegl1 and libgl1-mesa-dri'
             ) from error
         mj.mjr_setBuffer(mj.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._context.readDepthMap = mj.mjtDepthMap.mjDEPTH_ZEROFAR

@@ -1,6 +1,7 @@
 """The stage: collects meshes, materials and things, and compiles them into a MuJoCo model."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from dsn_core.labels import CITYSCAPES
 from dsn_core.simulation.options import SimulationError
 from dsn_core.simulation.shapes import Shape
 
-__all__ = ['Compiled', 'Lamp', 'Stage', 'load_mujoco']
+__all__ = ['THINGS', 'Compiled', 'Lamp', 'Stage', 'instance_ids', 'load_mujoco']
 
 Colour = tuple[float, float, float]
 # MuJoCo chooses its OpenGL when it is imported, so say what to use before anybody does.
@@ -19,14 +20,23 @@ if not os.environ.get('MUJOCO_GL') and not os.environ.get('DISPLAY'):
     os.environ['MUJOCO_GL'] = 'egl'
 
 IDS = {name: i for i, name in enumerate(CITYSCAPES.names)}
+THINGS = [
+    IDS[name]
+    for name in ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')
+]
 
 
 def load_mujoco() -> Any:
     """Import mujoco; SimulationError names the extra if it is absent."""
     try:
         import mujoco
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise SimulationError("mujoco is not installed: pip install 'dsn_ros[sim]'") from error
+    except Exception as error:  # it opens its OpenGL when it is imported: whatever that raises
+        raise SimulationError(
+            f'MuJoCo cannot start its OpenGL ({error}): without a display set MUJOCO_GL=egl and '
+            'install libegl1 and libgl1-mesa-dri'
+        ) from error
     return mujoco
 
 
@@ -42,12 +52,35 @@ class Lamp:
     actor: str | None = None
 
 
+def instance_ids(classes: Sequence[int], things: Sequence[int]) -> NDArray[np.uint16]:
+    """Ids (N,) as Cityscapes writes them: of a thing class * 1000 + number, else the class.
+
+    Numbers count the things of a class from 0 in the order of ``things``; a cyclist and his
+    bicycle are one of the ``things`` and two ids. Raises SimulationError beyond 1000 of a class.
+    """
+    numbers: dict[int, dict[int, int]] = {c: {} for c in THINGS}
+    ids = []
+    for label, thing in zip(classes, things, strict=True):
+        if label not in numbers or thing == 0:
+            ids.append(label)
+            continue
+        number = numbers[label].setdefault(thing, len(numbers[label]))
+        if number > 999:
+            raise SimulationError(
+                f'a street has more than 1000 things of class {CITYSCAPES.names[label]}: '
+                'ask for less clutter or a shorter street'
+            )
+        ids.append(label * 1000 + number)
+    return np.asarray(ids, np.uint16)
+
+
 @dataclass
 class Compiled:
     """A compiled stage: the model, and what each of its geoms is."""
 
     model: Any
     geom_class: NDArray[np.uint8]  # (ngeom,) Cityscapes train id
+    geom_instance: NDArray[np.uint16]  # (ngeom,) class * 1000 + number, or the class of stuff
     geom_glow: NDArray[np.float32]  # (ngeom, 3) luminance in cd/m2 when lit, linear RGB
     geom_gloss: NDArray[np.float32]  # (ngeom,) mirror-like share of the reflection, 0 to 1
     mocap: dict[str, int]  # actor name -> mocap index
@@ -67,6 +100,8 @@ class Stage:
         self._classes: list[int] = []
         self._glows: list[Colour] = []
         self._glosses: list[float] = []
+        self._things: list[int] = []
+        self._thing = 0
         self._bodies: dict[str, Any] = {}
         self._tiles: dict[str, tuple[float, float]] = {}
         self._meshes: set[str] = set()
@@ -120,6 +155,11 @@ class Stage:
         self._meshes.add(key)
         return key
 
+    def thing(self) -> int:
+        """Return a new number for a thing whose parts are placed next."""
+        self._thing += 1
+        return self._thing
+
     def actor(self, name: str) -> str:
         """Make a body that can be moved every frame."""
         body = self._spec.worldbody.add_body(name=name, mocap=True)
@@ -138,8 +178,12 @@ class Stage:
         yaw: float = 0.0,
         glow: Colour = (0.0, 0.0, 0.0),
         gloss: float = 0.0,
+        thing: int = 0,
     ) -> None:
-        """Put a mesh on the stage. ``colour``: sRGB 0 to 1, multiplies the material."""
+        """Put a mesh on the stage. ``colour``: sRGB 0 to 1, multiplies the material.
+
+        ``thing``: what it is a part of, a number of ``thing()``; 0: no countable thing.
+        """
         mj = self._mujoco
         parent = self._bodies[actor] if actor is not None else self._spec.worldbody
         geom = parent.add_geom(
@@ -159,6 +203,7 @@ class Stage:
         self._classes.append(IDS[label])
         self._glows.append(glow)
         self._glosses.append(gloss)
+        self._things.append(thing)
 
     def add(
         self,
@@ -198,6 +243,7 @@ class Stage:
         return Compiled(
             model,
             np.asarray(self._classes, np.uint8)[order],
+            instance_ids(self._classes, self._things)[order],
             np.asarray(self._glows, np.float32)[order],
             np.asarray(self._glosses, np.float32)[order],
             mocap,

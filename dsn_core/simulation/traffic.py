@@ -39,23 +39,28 @@ class Traffic:
     parked: list[tuple[float, float, float, float, float]] = field(default_factory=list)
     """Footprints (s, t, length, width, yaw relative to the street) of what never moves."""
 
-    def where(self, mover: Mover, time: float, plan: Plan) -> tuple[float, float]:
-        """(s, t) of a mover at ``time`` seconds."""
+    def where(
+        self, mover: Mover, time: float, plan: Plan, travelled: float
+    ) -> tuple[float, float]:
+        """(s, t) of a mover at ``time`` seconds, when the camera car has come ``travelled`` m."""
         low, high = plan.extent
         if mover.across:
             reach = 85.0
             return mover.s, (mover.t + mover.speed * time + reach) % (2 * reach) - reach
         if mover.follows:
-            return mover.s + self.ego_speed * time + 1.5 * np.sin(time * 0.35 + mover.s), mover.t
+            return mover.s + travelled + 1.5 * np.sin(time * 0.35 + mover.s), mover.t
         return (mover.s + mover.speed * time - low) % (high - low) + low, mover.t
 
     def poses(
-        self, time: float, path: Path, plan: Plan
+        self, time: float, path: Path, plan: Plan, travelled: float
     ) -> list[tuple[Mover, NDArray[np.float64], NDArray[np.float64]]]:
-        """Each mover with its position (3,) and its quaternion (4,) w x y z at ``time``."""
+        """Each mover with its position (3,) and its quaternion (4,) w x y z at ``time``.
+
+        ``travelled``: how far the camera car has come, metres.
+        """
         out = []
         for mover in self.movers:
-            s, t = self.where(mover, time, plan)
+            s, t = self.where(mover, time, plan, travelled)
             yaw = path.yaw(s) + mover.yaw
             pitch = -float(np.arctan(path.grade(s))) * float(np.cos(mover.yaw))
             cy, sy, cp, sp = np.cos(yaw / 2), np.sin(yaw / 2), np.cos(pitch / 2), np.sin(pitch / 2)

@@ -1,5 +1,6 @@
 """ONNX graphs as segmentation teachers: those of dsn export, and any other."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,8 @@ def _session(path: Path, device: str) -> Any:
     runtime = import_optional('onnxruntime', 'onnx')
     options = runtime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
+    # ONNX Runtime does not look at it by itself; 0: all cores.
+    options.intra_op_num_threads = int(os.environ.get('OMP_NUM_THREADS') or 0)
     providers: list[Any] = ['CPUExecutionProvider']
     if device.startswith('cuda') and 'CUDAExecutionProvider' in runtime.get_available_providers():
         number = int(device.partition(':')[2] or 0)

@@ -10,42 +10,45 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from dsn_core.checkpoint import load_pose, save_checkpoint, save_pose
 from dsn_core.data.drives import Drive
 from dsn_core.errors import ConfigError
 from dsn_core.export import export
-from dsn_core.losses import LossWeights, TotalLoss
+from dsn_core.losses import LossWeights
 from dsn_core.metadata import Precision
-from dsn_core.pretrained import initialise
+from dsn_core.processes import Runner
 from dsn_core.training import world
-from dsn_core.training.fit import fit
 from dsn_core.training.frame_store import FrameStore, Thinning, store_frames
-from dsn_core.training.joint import JointStage
 from dsn_core.training.label_free_config import LabelFreeConfig, ScheduleConfig
-from dsn_core.training.pairs import Domain, Pairs
+from dsn_core.training.network_training import CHECKPOINT, NetworkTraining, train_network
+from dsn_core.training.pairs import Domain
 from dsn_core.training.plain import plain
-from dsn_core.training.plan import DAY_ONLY, STAGES, Plan
+from dsn_core.training.plan import STAGES, Plan
 from dsn_core.training.pseudo_labels import write_pseudo_depth, write_pseudo_labels
 from dsn_core.training.run import WORK, Run, StageResult
 from dsn_core.training.run_log import RunLog
 from dsn_core.training.run_story import tell_story
+from dsn_core.training.shared_stages import SHARED, SharedStages
 from dsn_core.training.translation import translate
 
 __all__ = ['train_label_free']
 
 _logger = logging.getLogger(__name__)
 
-CHECKPOINT = 'network.safetensors'
-POSE = 'pose.safetensors'
 GRAPH = 'model.onnx'
-_START_LOGIT = -2.0  # a fresh network says disparity 0.12 everywhere
 INVERSE_DEPTH = 'inverse_depth'
 
 
-def train_label_free(config: LabelFreeConfig, last: str = STAGES[-1]) -> Path:
+def train_label_free(
+    config: LabelFreeConfig,
+    last: str = STAGES[-1],
+    shared: SharedStages | None = None,
+    runner: Runner | None = None,
+) -> Path:
     """Do the stages up to ``last``, those that are not done yet; returns the last one's folder.
+
+    ``shared``: where this run keeps its stages before ``distil``, together with others. The seed
+    of the configuration is then that of ``distil`` alone. ``runner``: whose workers label and
+    translate the frames, in this process's stead.
 
     Raises UserError naming the field, file or frame that cannot be used; KeyboardInterrupt when
     stopped, FloatingPointError naming the term that is not finite. Run again, it goes on.
@@ -56,7 +59,7 @@ def train_label_free(config: LabelFreeConfig, last: str = STAGES[-1]) -> Path:
     plan = Plan(config)
     if last not in plan.stages:
         raise ConfigError(f'stage {last}: nothing of it has a weight, so it is not needed')
-    pipeline = _Pipeline(config, plan)
+    pipeline = _Pipeline(config, plan, shared, runner)
     for name in plan.stages[: plan.stages.index(last) + 1]:
         pipeline.do(name)
     return pipeline.results[last].folder
@@ -77,12 +80,24 @@ def _told(metrics: Mapping[str, float]) -> str:
 class _Pipeline:
     """The stages, and what is there of the run so far."""
 
-    def __init__(self, config: LabelFreeConfig, plan: Plan) -> None:
+    def __init__(
+        self,
+        config: LabelFreeConfig,
+        plan: Plan,
+        shared: SharedStages | None,
+        runner: Runner | None,
+    ) -> None:
         self.config = config
         self.plan = plan
-        self.run = Run(config.out)
-        self.log = RunLog(config.out)
+        self.shared = shared
+        self.runner = runner
+        self.run = Run(config.out, shared.digests if shared else None)
+        self.logs: dict[Path, RunLog] = {}
         self.results: dict[str, StageResult] = {}
+        # What the stages before distil hold, which may be more than this run asks for.
+        self.stored = shared.domains(config) if shared else plan.domains
+        self.labelled = shared.labelled(config) if shared else plan.labelled
+        self.early_seed = shared.seed if shared else config.seed
         self.device = world.device()
         tell_story(config)
 
@@ -97,17 +112,27 @@ class _Pipeline:
             'export': (self._export_inputs, self._export),
         }
         inputs, work = stages[name]
-        result = self.run.stage(name, inputs, work)
+        result = self._run(name).stage(name, inputs, work)
         self.results[name] = result
         if result.made and not world.rank():
             _logger.info('%s: done%s', name, _told(result.metrics))
+
+    def _run(self, stage: str) -> Run:
+        """The run that a stage belongs to."""
+        if self.shared is None or stage not in SHARED:
+            return self.run
+        return Run(self.shared.home(self.config, stage), self.run.digests)
+
+    def _log(self, folder: Path) -> RunLog:
+        """The log of the run that a stage's folder belongs to."""
+        return self.logs.setdefault(folder.parent, RunLog(folder.parent))
 
     # frames
 
     def _frames_inputs(self) -> Mapping[str, Any]:
         config = self.config
         return {
-            **{d: self.plan.source_inputs(d, self.run.digests) for d in self.plan.domains},
+            **{d: self.plan.source_inputs(d, self.run.digests) for d in self.stored},
             'size': [config.height, config.width],
             'frames': plain(config.frames),
         }
@@ -118,7 +143,7 @@ class _Pipeline:
         config = self.config
         figures = {}
         kept = config.frames
-        for domain in self.plan.domains:
+        for domain in self.stored:
             count = store_frames(
                 getattr(config, domain),
                 folder / domain,
@@ -147,14 +172,21 @@ class _Pipeline:
             'night': self._frames_digest('night'),
             'translate': plain(config.translate),
             'generators': self.plan.file_digest(generators, self.run.digests),
-            'seed': config.seed,
+            'seed': self.early_seed,
         }
 
     def _translate(self, folder: Path) -> Mapping[str, float]:
         config = self.config
         day, night = self._store('day'), self._store('night')
         return translate(
-            day, night, folder, config.translate, config.trainer, config.seed, self.log
+            day,
+            night,
+            folder,
+            config.translate,
+            config.trainer,
+            self.early_seed,
+            self._log(folder),
+            self.runner,
         )
 
     # day-depth
@@ -169,16 +201,10 @@ class _Pipeline:
             **inputs,
             'day_depth': plain(config.day_depth),
             'init': self.plan.init_digest(config.day_depth.init, self.run.digests),
-            'weights': plain(self._day_weights()),
+            'weights': plain(self.plan.day_weights),
             'options': plain(config.options),
-            'seed': config.seed,
+            'seed': self.early_seed,
         }
-
-    def _day_weights(self) -> LossWeights:
-        weights = self.config.weights
-        return LossWeights(
-            **{**DAY_ONLY, 'smoothness': weights.smoothness, 'speed': weights.speed}
-        )
 
     def _day_depth(self, folder: Path) -> Mapping[str, float]:
         from dsn_core.teachers.checkpoint_teacher import CheckpointDepthTeacher
@@ -189,11 +215,13 @@ class _Pipeline:
         if teacher is None:
             domains = (Domain('day', self._store('day')),)
             day = config.day_depth
-            weights = self._day_weights()
-            figures = self._train(folder, domains, weights, day.schedule, day.init, light=False)
+            weights = self.plan.day_weights
+            figures = self._train(
+                folder, domains, weights, day.schedule, day.init, False, self.early_seed
+            )
             teacher = CheckpointDepthTeacher(folder / CHECKPOINT)
-        size = config.label.batch_size
-        write_pseudo_depth(self._store('day'), teacher, folder / INVERSE_DEPTH, size, self.device)
+        size, out = config.label.batch_size, folder / INVERSE_DEPTH
+        write_pseudo_depth(self._store('day'), teacher, out, size, self.device, self.runner)
         return figures
 
     # label
@@ -201,24 +229,25 @@ class _Pipeline:
     def _label_inputs(self) -> Mapping[str, Any]:
         teacher = self.plan.label_teacher
         return {
-            **{d: self._frames_digest(d) for d in self.plan.labelled},
+            **{d: self._frames_digest(d) for d in self.labelled},
             'teacher': plain(teacher),
             'is': teacher.fingerprint(),
         }
 
     def _label(self, folder: Path) -> Mapping[str, float]:
-        stores = {d: self._store(d) for d in self.plan.labelled}
-        size = self.config.label.batch_size
-        return write_pseudo_labels(stores, self.plan.label_teacher, folder, size, self.device)
+        stores = {d: self._store(d) for d in self.labelled}
+        size, teacher = self.config.label.batch_size, self.plan.label_teacher
+        return write_pseudo_labels(stores, teacher, folder, size, self.device, self.runner)
 
     # distil
 
     def _distil_inputs(self) -> Mapping[str, Any]:
         config = self.config
-        before = ('translate', 'day-depth', 'label')
+        before = ('translate', 'day-depth')
         return {
             **{f'frames {d}': self._frames_digest(d) for d in self.plan.domains},
             **{s: self.results[s].digest for s in before if s in self.results},
+            **self._label_digests(),
             'weights': plain(config.weights),
             'options': plain(config.options),
             'distil': plain(config.distil),
@@ -226,11 +255,22 @@ class _Pipeline:
             'seed': config.seed,
         }
 
+    def _label_digests(self) -> Mapping[str, str]:
+        if not self.plan.labelled:
+            return {}
+        result = self.results['label']
+        if self.shared is None:
+            return {'label': result.digest}
+        # Labels that only others asked for decide nothing here.
+        return {f'label {d}': self.run.digest(result.folder / d) for d in self.plan.labelled}
+
     def _distil(self, folder: Path) -> Mapping[str, float]:
         config = self.config
         domains = tuple(self._domain(d) for d in self.plan.domains)
         how = config.distil
-        return self._train(folder, domains, config.weights, how.schedule, how.init, how.light)
+        return self._train(
+            folder, domains, config.weights, how.schedule, how.init, how.light, config.seed
+        )
 
     def _domain(self, name: str) -> Domain:
         def made(stage: str, *parts: str) -> Path | None:
@@ -255,67 +295,32 @@ class _Pipeline:
         schedule: ScheduleConfig,
         init: str,
         light: bool,
+        seed: int,
     ) -> Mapping[str, float]:
         """Train a network and leave it in ``folder``; returns its first and last figures."""
-        config = self.config
-        name = folder.name
+        log = self._log(folder)
         per_epoch = schedule.samples_per_epoch or max(len(d.frames.targets) for d in domains)
         epoch_steps = max(1, per_epoch // schedule.batch_size)
-        steps = schedule.epochs * epoch_steps
         if not (folder / CHECKPOINT).exists():
-            torch.manual_seed(config.seed)
-            info = self.plan.info(domains, weights, light)
-            network = info.build()
-            stage = JointStage(
-                network,
-                TotalLoss(weights, config.options),
+            how = NetworkTraining(
+                self.plan.info(domains, weights, light),
+                domains,
+                weights,
                 schedule,
-                steps,
-                config.seed,
-                info,
-                folder / WORK,
-                config.trainer.channels_last,
-                (self._validation_drives(), config.validate_frames),
+                epoch_steps,
+                seed,
+                init,
+                self.results['day-depth'].folder if init == 'day-depth' else None,
+                self._validation_drives(),
             )
-            if not (folder / WORK / 'last.ckpt').exists():
-                self._start(name, stage, init)
-                self.log.resume(name, -1)
-                stage.score(0, self.log, name)
-            fit(
-                stage,
-                Pairs(domains, schedule, config.seed, steps * schedule.batch_size),
-                folder=folder,
-                steps=steps,
-                batch_size=schedule.batch_size,
-                epoch_steps=epoch_steps,
-                settings=config.trainer,
-                log=self.log,
-            )
-            if not world.rank():
-                self._keep(folder, stage, info)
-            world.barrier()
-        return self.log.summary(name, epoch_steps)
-
-    def _start(self, name: str, stage: JointStage, init: str) -> None:
-        """Give a fresh stage the weights that it starts from."""
-        stage.network.start_at(_START_LOGIT)
-        day = self.results['day-depth'].folder if init == 'day-depth' else None
-        source = init if day is None else str(day / CHECKPOINT)
-        for line in initialise(stage.network, stage.pose, source):
-            _logger.info('%s: %s', name, line)
-        if day is not None and stage.pose is not None:
-            stage.pose.load_state_dict(load_pose(day / POSE).state_dict())
-            _logger.info('%s: PoseNet: from %s', name, day / POSE)
+            train_network(folder, how, self.config, log)
+        return log.summary(folder.name, epoch_steps)
 
     def _validation_drives(self) -> list[Drive]:
         """The drives to score on: the first process's work, who may have to render them."""
-        return [] if world.rank() else self.plan.validation_drives(self.config.out)
-
-    def _keep(self, folder: Path, stage: JointStage, info: Any) -> None:
-        if stage.pose is not None:
-            save_pose(folder / POSE, stage.pose)
-        # Last: it says that the training is whole.
-        save_checkpoint(folder / CHECKPOINT, stage.best, info)
+        shared, config = self.shared, self.config
+        home = shared.home(config, 'validation') if shared else config.out
+        return [] if world.rank() else self.plan.validation_drives(home)
 
     # export
 

@@ -84,6 +84,13 @@ class Plan:
         assert self.config.label.teacher is not None
         return self.config.label.teacher
 
+    @property
+    def day_weights(self) -> LossWeights:
+        """What the day depth teacher is trained with."""
+        weights = self.config.weights
+        own = {'smoothness': weights.smoothness, 'speed': weights.speed}
+        return LossWeights(**{**DAY_ONLY, **own})
+
     def source_inputs(self, domain: str, digests: Digests) -> list[dict[str, Any]]:
         """What decides a domain's frames: fields that are no paths, and the files' content."""
         rows = []

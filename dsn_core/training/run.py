@@ -43,12 +43,15 @@ class StageResult:
 
 
 class Run:
-    """The folder of one run and the stages in it."""
+    """The folder of one run and the stages in it.
 
-    def __init__(self, folder: Path) -> None:
+    ``digests``: the memory of runs that look at the same files; without it, the folder's own.
+    """
+
+    def __init__(self, folder: Path, digests: Digests | None = None) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.digests = Digests(folder / '.digests.json')
+        self.digests = Digests(folder / '.digests.json') if digests is None else digests
 
     def stage(self, name: str, inputs: Inputs, work: Work) -> StageResult:
         """Do the stage ``name``, unless it is done from the same ``inputs`` and whole.

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,9 @@ from dsn_core.checkpoint import (
     save_safetensors,
 )
 from dsn_core.models.cyclegan import Generator
+from dsn_core.processes import Runner
 from dsn_core.training import world
+from dsn_core.training.chunks import Chunk, chunks_of, missing_batches, spread
 from dsn_core.training.cyclegan import OTHER, CycleGanStage, to_picture
 from dsn_core.training.fit import fit
 from dsn_core.training.frame_store import FrameStore, write_picture
@@ -89,13 +92,15 @@ def translate(
     settings: TrainerConfig,
     seed: int,
     log: RunLog,
+    runner: Runner | None = None,
 ) -> dict[str, float]:
     """Train the generators and translate all frames of both domains at their full size.
 
     Leaves ``generators.safetensors`` (unless ``config.generators`` are used) and, named as the
     frames are, ``synthetic_night/NNNNNN.jpg`` of the day frames and ``synthetic_day`` of the night
     frames in ``folder``. Goes on from what is there, which must be of these frames and settings;
-    several processes train together and share the frames. Returns the last training losses.
+    several processes train together and share the frames, which are ``runner``'s workers to
+    translate if there is one. Returns the last training losses.
 
     Raises UserError naming what cannot be used, KeyboardInterrupt if training was stopped.
     """
@@ -106,13 +111,10 @@ def translate(
         if world.rank() == 0:
             trained.save(path)
     world.barrier()
-    generators = Generators.load(path)
-    for domain, other in OTHER.items():
-        generator = generators.networks[domain]
-        assert isinstance(generator, Generator)
-        out = folder / f'synthetic_{domain}'
-        _translate_frames(generator, stores[other], out, config.jpeg_quality, settings)
-    return generators.losses
+    losses = Generators.load(path).losses
+    translator = partial(_Translator, path.absolute(), config.jpeg_quality, settings.precision)
+    _translate_frames(stores, folder, translator, runner)
+    return losses
 
 
 def _train(
@@ -148,48 +150,70 @@ def _train(
     return Generators(stage.generators, config.width, config.blocks, stage.last_losses())
 
 
-def _translate_frames(
-    generator: Generator, store: FrameStore, out: Path, quality: int, settings: TrainerConfig
-) -> None:
-    """Write this process's share of ``store``'s frames, translated, into ``out``."""
-    out.mkdir(parents=True, exist_ok=True)
-    device = torch.device(world.device())
-    generator = generator.eval().to(device)
-    # A batch is always of the same frames, however many are missing or processes there are: what
-    # is made again comes out the same.
-    batches = [range(i, min(i + _BATCH, len(store))) for i in range(0, len(store), _BATCH)]
-    paths = [out / f'{store.name(i)}.jpg' for i in range(len(store))]
-    share = [batches[b] for b in world.share(len(batches))]
-    wanted = [b for b in share if not all(_is_whole(paths[i]) for i in b)]
+class _Translator:
+    """Writes the frames of chunks, translated, that have no whole file yet."""
 
-    def read(batch: range) -> NDArray[np.uint8]:
-        return np.stack([store.image(i) for i in batch])
+    def __init__(self, generators: Path, quality: int, precision: str) -> None:
+        self._device = torch.device(world.device())
+        self._networks = Generators.load(generators).networks.eval().to(self._device)
+        self._quality = quality
+        self._precision = precision
+        self._store = cache(FrameStore)
 
-    def write(batch: range, pictures: NDArray[np.uint8]) -> None:
-        for i, picture in zip(batch, pictures, strict=True):
-            if not _is_whole(paths[i]):
-                write_picture(paths[i], picture, quality)
+    def __call__(self, chunk: Chunk, done: Callable[[int], object] = int) -> None:
+        """Translate a chunk whose name is the domain to make; tells ``done`` of every batch."""
+        store = self._store(chunk.frames)
+        generator = self._networks[chunk.name]
+        assert isinstance(generator, Generator)
 
-    with (
-        ThreadPoolExecutor(1) as reader,
-        ThreadPoolExecutor(1) as writer,
-        tqdm(
-            desc=out.name,
-            unit='frame',
-            total=sum(map(len, share)),
-            initial=sum(map(len, share)) - sum(map(len, wanted)),
-            disable=world.rank() > 0,
-        ) as bar,
-    ):
-        written: Future[None] | None = None
-        for batch, images in _ahead(reader, read, wanted):
-            pictures = _translated(generator, images, device, settings.precision)
+        def read(batch: range) -> NDArray[np.uint8]:
+            return np.stack([store.image(i) for i in batch])
+
+        def write(batch: range, pictures: NDArray[np.uint8]) -> None:
+            for i, picture in zip(batch, pictures, strict=True):
+                path = _path(chunk.out, store, i)
+                if not _is_whole(path):
+                    write_picture(path, picture, self._quality)
+
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+            written: Future[None] | None = None
+            for batch, images in _ahead(reader, read, chunk.batches):
+                pictures = _translated(generator, images, self._device, self._precision)
+                if written is not None:
+                    written.result()
+                written = writer.submit(write, batch, pictures)
+                done(len(batch))
             if written is not None:
                 written.result()
-            written = writer.submit(write, batch, pictures)
-            bar.update(len(batch))
-        if written is not None:
-            written.result()
+
+
+def _translate_frames(
+    stores: dict[str, FrameStore],
+    folder: Path,
+    translator: Callable[[], _Translator],
+    runner: Runner | None,
+) -> None:
+    """Write the frames of ``stores`` that are not there yet, translated, into ``folder``."""
+    chunks: list[Chunk] = []
+    for domain, other in OTHER.items():
+        store, out = stores[other], folder / f'synthetic_{domain}'
+        out.mkdir(parents=True, exist_ok=True)
+        wanted, share = missing_batches(store, _BATCH, partial(_is_made, out, store), runner)
+        if runner is not None:
+            chunks.extend(chunks_of(domain, store, out, wanted))
+            continue
+        left = sum(map(len, wanted))
+        with tqdm(
+            desc=out.name,
+            unit='frame',
+            total=share,
+            initial=share - left,
+            disable=world.rank() > 0,
+        ) as bar:
+            if wanted:
+                translator()(Chunk(domain, store.folder, out, tuple(wanted)), bar.update)
+    if runner is not None:
+        spread(translator, chunks, runner)
 
 
 @torch.inference_mode()
@@ -220,6 +244,14 @@ def _ahead(
             yield first, value.result()
     for first, value in begun:
         yield first, value.result()
+
+
+def _path(folder: Path, store: FrameStore, index: int) -> Path:
+    return folder / f'{store.name(index)}.jpg'
+
+
+def _is_made(folder: Path, store: FrameStore, index: int) -> bool:
+    return _is_whole(_path(folder, store, index))
 
 
 def _is_whole(path: Path) -> bool:

@@ -7,6 +7,12 @@ from dsn_core.errors import UserError
 from dsn_core.files import replacing
 
 
+def break_off(path: Path, error: Exception) -> None:
+    with replacing(path) as beside:
+        beside.write_text('half')
+        raise error
+
+
 def test_the_new_content_is_there_once_the_block_ends(tmp_path: Path):
     path = tmp_path / 'a' / 'b.json'
     with replacing(path) as beside:
@@ -19,20 +25,15 @@ def test_the_new_content_is_there_once_the_block_ends(tmp_path: Path):
 def test_the_old_content_stays_if_the_block_raises(tmp_path: Path):
     path = tmp_path / 'b.json'
     path.write_text('old')
-    with pytest.raises(ValueError, match='half'), replacing(path) as beside:
-        beside.write_text('half')
-        raise ValueError('half')
+    with pytest.raises(ValueError, match='half'):
+        break_off(path, ValueError('half'))
     assert path.read_text() == 'old'
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path):
     path = tmp_path / 'b.json'
-    with (
-        pytest.raises(UserError, match=r'b.json cannot be written \(No space left on device\)'),
-        replacing(path) as beside,
-    ):
-        beside.write_text('half')
-        raise OSError(errno.ENOSPC, 'No space left on device')
+    with pytest.raises(UserError, match=r'b.json cannot be written \(No space left on device\)'):
+        break_off(path, OSError(errno.ENOSPC, 'No space left on device'))
     assert not list(tmp_path.iterdir())
 
 

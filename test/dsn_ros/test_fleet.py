@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,12 @@ import pytest
 from support.bag_factory import Recording
 from support.doubler import make_doubler
 
+from dsn_core.processes import Died, Processes
 from dsn_ros.engines import read_model
 from dsn_ros.errors import UserError
 from dsn_ros.fleet import expand, names_of, replay_fleet
-from dsn_ros.fleet_worker import FleetOptions
+from dsn_ros.fleet_worker import BagTask, BagWorker, FleetOptions
 from dsn_ros.pipeline import PipelineOptions
-from dsn_ros.processes import Died, run_in_processes
 from dsn_ros.replay import ReplayOptions
 from dsn_ros.thresholds import Limit
 
@@ -27,7 +28,7 @@ RESULTS = {'perception.mcap', 'metrics.json', 'report.html', 'run.json'}
 
 
 def test_a_process_that_dies_takes_only_its_task_along():
-    found = dict(run_in_processes(partial(make_doubler, 3), [1, 2, 3, 4, 5], 2))
+    found = dict(Processes(2)(partial(make_doubler, 3), [1, 2, 3, 4, 5]))
     assert {i: found[i] for i in (0, 1, 3, 4)} == {0: 2, 1: 4, 3: 8, 4: 10}
     assert isinstance(found[2], Died)
     assert 'SIGKILL' in str(found[2])
@@ -103,7 +104,8 @@ def run(bags, out, model, **changes):
         if outcome.metrics is not None and not outcome.reused:
             done.append(name)
 
-    summary = replay_fleet(expand([bags], out), out, options(model, **changes), 2, landed)
+    make = partial(BagWorker, options(model, **changes))
+    summary = replay_fleet(expand([bags], out), out, make, Processes(2), landed)
     return summary, sorted(done)
 
 
@@ -171,6 +173,28 @@ def test_six_bags_one_broken_and_what_a_rerun_does(bags, tiny_model, tmp_path):
     assert (out / 'drive_1' / 'metrics.json').read_bytes() == before
 
 
+def test_two_workers_are_never_at_one_bag(bags, tiny_model, tmp_path):
+    task = BagTask(bags / 'drive_0', tmp_path / 'drive_0')
+    first, second = (BagWorker(options(tiny_model)) for _ in range(2))
+    infer, inside = first._loaded().infer, []
+
+    def infer_slowly(frames):
+        if not inside:
+            inside.append(pool.submit(second, task))
+            with pytest.raises(TimeoutError):
+                inside[0].result(timeout=1)
+            assert len(list(task.folder.glob('.partial-*'))) == 1
+        return infer(frames)
+
+    first._engine.infer = infer_slowly
+    with ThreadPoolExecutor(1) as pool:
+        outcome = first(task)
+        assert not outcome.reused
+        again = inside[0].result(timeout=60)
+    assert again.reused
+    assert again.metrics == outcome.metrics
+
+
 def dsn(*args):
     return [sys.executable, '-m', 'dsn_ros.cli', *map(str, args)]
 
@@ -218,6 +242,7 @@ def test_the_command_s_exit_codes(bags, tiny_model, tmp_path):
 
 
 def test_a_result_never_lies_in_its_bag(bags, tiny_model):
+    make = partial(BagWorker, options(tiny_model))
     with pytest.raises(UserError, match='would lie in the bag'):
-        replay_fleet([bags / 'drive_0', bags / 'drive_1'], bags, options(tiny_model), 1)
+        replay_fleet([bags / 'drive_0', bags / 'drive_1'], bags, make, Processes(1))
     assert not (Path(bags) / 'drive_0' / 'run.json').exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dsn_ros.obstacles import ObstacleOptions
 from dsn_ros.parameters import PARAMETERS, markdown_table, parameter, refusal, validate
 from dsn_ros.pipeline import PipelineOptions
 from dsn_ros.scale import ScaleOptions
@@ -24,19 +25,30 @@ def flat(tree, prefix=''):
 
 def test_the_yaml_file_holds_exactly_the_defaults():
     in_file = dict(flat(yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters']))
-    in_code = {p.name: p.default for p in PARAMETERS}
+    in_code = {
+        p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in PARAMETERS
+    }
     assert in_file == in_code
     assert {n: type(v) for n, v in in_file.items()} == {n: type(v) for n, v in in_code.items()}
 
 
 def test_the_defaults_are_those_of_the_pipeline():
-    options, scale = PipelineOptions(), ScaleOptions()
+    options, scale, obstacles = PipelineOptions(), ScaleOptions(), ObstacleOptions()
     expected = {
         'output_size': options.output_size,
         'min_confidence': options.min_confidence,
         'camera.fov_degrees': options.fov_degrees,
         'scale.mode': scale.mode,
         'scale.factor': scale.factor,
+        'scale.camera_height': scale.camera_height,
+        'scale.window': scale.window,
+        'scale.hold': scale.hold,
+        'rectify': options.rectify,
+        'fit': options.fit,
+        'obstacles.max_range': obstacles.max_range,
+        'obstacles.min_confidence': obstacles.min_confidence,
+        'obstacles.voxel': obstacles.voxel,
+        'obstacles.max_points': obstacles.max_points,
     }
     assert {name: parameter(name).default for name in expected} == expected
 
@@ -75,10 +87,22 @@ def test_a_wrong_choice_is_answered_with_the_choices(row):
         ('min_confidence', float('nan')),
         ('scale.factor', None),
         ('engine', False),
+        ('cameras', 'front'),
+        ('cameras', 3),
+        ('cameras', ['front', 2]),
+        ('cameras', ['front', 'front']),
+        ('cameras', ['front/left']),
     ],
 )
 def test_a_wrong_type_is_refused_by_name(name, value):
     assert name in validate(name, value)
+
+
+def test_a_list_of_names_is_taken():
+    row = parameter('cameras')
+    for names in (['front', 'left_2'], [''], []):
+        assert row.problem(names) is None
+    assert row.coerced([]) == ('',)
 
 
 def test_a_double_may_be_written_without_its_point():

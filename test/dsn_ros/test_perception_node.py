@@ -20,6 +20,7 @@ from support.perception_process import (
     CLEANUP,
     CONFIGURE,
     DEACTIVATE,
+    FAST,
     PerceptionProcess,
     Robot,
     stamps,
@@ -36,24 +37,7 @@ HEIGHT, WIDTH = 128, 192
 CAMERA = Camera.pinhole(WIDTH, HEIGHT, 160.0, 160.0, 95.5, 63.5)
 START = 1_700_000_000_123_456_789
 PERIOD = 100_000_000
-FAST = {'diagnostics_period': 0.2, 'engine': 'onnxruntime', 'threads': 1}
 NEWER = 'dropped: newer frame came'
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Start nodes of the test's own; each comes with a robot beside it."""
-    made = []
-
-    def start(*arguments, **parameters):
-        process = PerceptionProcess(tmp_path, *arguments, **{**FAST, **parameters})
-        made.append(process)
-        made.append(Robot(process.domain))
-        return made[-2:]
-
-    yield start
-    for each in reversed(made):
-        each.close()
 
 
 @pytest.fixture(scope='module')
@@ -92,8 +76,9 @@ def image(robot, stamp, encoding='rgb8', seed=0):
 
 def give_camera_info(robot):
     publisher = robot.publisher(CameraInfo, '/camera_info')
-    publisher.publish(robot.messages.camera_info(CAMERA.to_info(), robot.header(START)))
-    robot.spin(0.3)
+    for _ in range(5):  # best effort, and the node may not know of this publisher yet
+        publisher.publish(robot.messages.camera_info(CAMERA.to_info(), robot.header(START)))
+        robot.spin(0.2)
 
 
 @pytest.mark.parametrize('encoding', ['rgb8', 'bgr8'])
@@ -234,10 +219,10 @@ def test_the_status_tells_how_the_frame_was_seen(robot, perception):
     assert latency['total'] >= latency['infer'] > 0
 
 
-def test_without_camera_info_there_is_depth_and_it_is_called_relative(start, tiny_model):
+def test_without_camera_info_there_is_depth_and_it_is_called_relative(start_node, tiny_model):
     name = '/front/perception'
     arguments = ('-r', '__ns:=/front', '-r', 'image:=/camera/image_raw')
-    process, robot = start(*arguments, model=tiny_model)
+    process, robot = start_node(*arguments, model=tiny_model)
     assert robot.transition(CONFIGURE, name), process.said
     assert robot.transition(ACTIVATE, name)
     heard = robot.listen(Image, '/front/depth/image')
@@ -254,10 +239,10 @@ def test_without_camera_info_there_is_depth_and_it_is_called_relative(start, tin
 
 
 def test_a_bad_model_or_parameter_fails_to_configure_and_can_be_mended(
-    start, tiny_model, tmp_path
+    start_node, tiny_model, tmp_path
 ):
     missing = tmp_path / 'missing.onnx'
-    process, robot = start(model=missing, min_confidence=7, image_transport='raw')
+    process, robot = start_node(model=missing, min_confidence=7, image_transport='raw')
     assert not robot.transition(CONFIGURE)
     assert robot.state() == 'unconfigured'
     assert 'min_confidence is 7' in process.said
@@ -273,9 +258,9 @@ def test_a_bad_model_or_parameter_fails_to_configure_and_can_be_mended(
     assert process.stop(times=2, pause=0.05) == 0, process.said
 
 
-def test_compressed_images_of_a_remapped_camera_and_a_damaged_one(start, tiny_model):
+def test_compressed_images_of_a_remapped_camera_and_a_damaged_one(start_node, tiny_model):
     arguments = ('-r', 'image:=/cam/image_raw')
-    process, robot = start(*arguments, model=tiny_model, image_transport='compressed')
+    process, robot = start_node(*arguments, model=tiny_model, image_transport='compressed')
     assert robot.transition(CONFIGURE), process.said
     assert robot.transition(ACTIVATE)
     heard = robot.listen(Image, '/labels/image')
@@ -294,8 +279,8 @@ def test_compressed_images_of_a_remapped_camera_and_a_damaged_one(start, tiny_mo
     robot.diagnosis(lambda _l, _m, v: v.get('dropped: unreadable jpeg') == '1')
 
 
-def test_old_frames_are_dropped_until_the_clock_jumps_back(start, tiny_model):
-    process, robot = start(model=tiny_model, use_sim_time=True, max_age=1)
+def test_old_frames_are_dropped_until_the_clock_jumps_back(start_node, tiny_model):
+    process, robot = start_node(model=tiny_model, use_sim_time=True, max_age=1)
     assert robot.transition(CONFIGURE), process.said
     assert robot.transition(ACTIVATE)
     heard = robot.listen(Image, '/labels/image')
@@ -318,8 +303,8 @@ def test_old_frames_are_dropped_until_the_clock_jumps_back(start, tiny_model):
     assert stamps(heard) == [START]
 
 
-def test_many_turns_of_the_lifecycle_leave_nothing_behind(start, tiny_model):
-    process, robot = start(model=tiny_model)
+def test_many_turns_of_the_lifecycle_leave_nothing_behind(start_node, tiny_model):
+    process, robot = start_node(model=tiny_model)
     threads = []
     for _ in range(4):
         assert robot.transition(CONFIGURE), process.said

@@ -33,7 +33,7 @@ def test_sky_is_infinite_and_the_rest_is_the_engine_s():
     assert (seen.labels[:8] == SKY).all()
     assert (seen.stamp_ns, seen.frame_id) == (123, 'cam')
     assert seen.depth.dtype == np.float32
-    assert set(seen.latency_ms) == {'resize', 'infer', 'finish'}
+    assert set(seen.latency_ms) == {'resize', 'infer', 'scale', 'finish'}
 
 
 @settings(max_examples=25, deadline=None)

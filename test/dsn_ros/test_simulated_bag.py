@@ -1,12 +1,14 @@
 """A simulated bag is what a robot records: the truth in it agrees with itself through tf."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from dsn_core.simulation import SimulatedDrive, SimulationError, SimulationOptions
 from dsn_ros.bags import choose_image_topic, open_bag
 from dsn_ros.messages import image_view, stamp_ns
-from dsn_ros.simulated_bag import write_simulated_bag
+from dsn_ros.simulated_bag import simulate_bags, write_simulated_bag
 
 # After dsn_core.simulation, which chooses the OpenGL that MuJoCo binds when it is imported.
 pytest.importorskip('mujoco', reason='mujoco is not installed')
@@ -61,6 +63,8 @@ def test_the_camera_is_found_and_every_frame_has_its_truth(bag):
         '/camera/camera_info',
         '/ground_truth/depth/image',
         '/ground_truth/labels/image',
+        '/ground_truth/instances/image',
+        '/odom',
     ):
         assert [stamp_ns(m.header) for m in of(bag, topic)] == stamps
     assert [m.data for m in of(bag, '/ground_truth/condition')] == ['day', 'night']
@@ -91,7 +95,42 @@ def test_camera_pose_through_tf_is_the_drive_s(bag):
     )
     frames = list(SimulatedDrive(9, 'day', OPTIONS).frames(3))
     for message, frame in zip(of(bag, '/tf')[:3], frames, strict=True):
-        base = pose(message.transforms[0])
-        assert np.allclose(base @ mount, frame.camera_to_world, atol=1e-6)
-        # The base stands on the road: z up, and as far below the camera as that is high.
+        base, body = (pose(t) for t in message.transforms)
+        assert np.allclose(base @ body @ mount, frame.camera_to_world, atol=1e-6)
+        # The base stands on the road, z up; the body is hardly off it on its springs.
         assert base[2, 2] > 0.99
+        assert body[2, 2] > 0.999
+        assert abs(body[2, 3]) < 0.05
+
+
+def test_odometry_is_the_pose_and_the_speed(bag):
+    frames = list(SimulatedDrive(9, 'day', OPTIONS).frames(3))
+    for message, moved, frame in zip(
+        of(bag, '/odom')[:3], of(bag, '/tf')[:3], frames, strict=True
+    ):
+        where, base = message.pose.pose.position, pose(moved.transforms[0])
+        assert np.allclose((where.x, where.y, where.z), base[:3, 3])
+        assert np.allclose(rotation(message.pose.pose.orientation), base[:3, :3])
+        assert (message.header.frame_id, message.child_frame_id) == ('odom', 'base_footprint')
+        assert message.twist.twist.linear.x == frame.speed > 0
+
+
+def test_instances_say_the_labels_too(bag):
+    ids = image_view(of(bag, '/ground_truth/instances/image')[0])
+    labels = image_view(of(bag, '/ground_truth/labels/image')[0])
+    assert np.array_equal(np.where(ids < 1000, ids, ids // 1000), labels)
+
+
+def test_bags_are_drawn_once_and_every_byte_the_same(tmp_path):
+    small = dataclasses.replace(OPTIONS, height=64, width=96, clutter=0.2)
+    try:
+        (one,) = simulate_bags(tmp_path / 'a', [3], ['dusk'], 2, small)
+    except SimulationError as error:
+        pytest.skip(f'no offscreen OpenGL: {error}')
+    (two,) = simulate_bags(tmp_path / 'b', [3], ['dusk'], 2, small)
+    assert one.name == two.name == 'town000003_dusk'
+    for file in one.iterdir():
+        assert file.read_bytes() == (two / file.name).read_bytes()
+    before = {f: f.stat().st_mtime_ns for f in one.iterdir()}
+    assert simulate_bags(tmp_path / 'a', [3], ['dusk'], 2, small) == [one]
+    assert {f: f.stat().st_mtime_ns for f in one.iterdir()} == before

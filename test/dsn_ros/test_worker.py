@@ -10,50 +10,74 @@ from dsn_ros.errors import MessageError
 from dsn_ros.latest import Latest
 from dsn_ros.pipeline import PipelineOptions
 from dsn_ros.scale import Scale
-from dsn_ros.worker import Settings, Worker
+from dsn_ros.worker import Channel, Settings, Worker
 
 SECOND = 10**9
 
 
-def message(seconds, encoding='rgb8'):
-    stamp = SimpleNamespace(sec=seconds, nanosec=0)
+def message(seconds, encoding='rgb8', nanoseconds=0):
+    stamp = SimpleNamespace(sec=seconds, nanosec=nanoseconds)
     return SimpleNamespace(
         header=SimpleNamespace(stamp=stamp, frame_id='camera'), encoding=encoding
     )
 
 
 class Bench:
-    """A worker between stand-ins: a pipeline that waits to be let go, and a list for a sink."""
+    """A worker between stand-ins: an engine that waits to be let go, and a list for a sink.
 
-    def __init__(self, max_age=0.0, wanted=True):
+    Pictures are 4 x 6 and hold the seconds of their stamp, by which the engine knows them.
+    """
+
+    def __init__(self, max_age=0.0, wanted=True, cameras=('',)):
         self.wanted, self.max_age = wanted, max_age
         self.go = threading.Event()
         self.begun = threading.Event()
-        self.out, self.options = [], None
-        self.statistics = Statistics()
+        self.out, self.batches, self.forgotten = [], [], 0
+        self.statistics = {name: Statistics() for name in cameras}
         self.worker = Worker(
+            self,
+            {name: self.channel(name) for name in cameras},
+            lambda: 100 * SECOND,
+        )
+
+    def channel(self, name):
+        return Channel(
             self,
             self,
             self.decode,
             lambda: Settings(PipelineOptions(), self.max_age, None),
-            lambda: 100 * SECOND,
-            self.statistics,
+            self.statistics[name],
             lambda *_: None,
         )
 
     def decode(self, message):
         if message.encoding != 'rgb8':
             raise MessageError(f'no {message.encoding}')
-        return np.zeros((4, 6, 3), np.uint8)
+        return np.full((4, 6, 3), message.header.stamp.sec, np.uint8)
 
-    def process(self, frame):
+    def show(self, frame):
+        return SimpleNamespace(frame=frame, image=frame.image)
+
+    def infer(self, images):
         self.begun.set()
         assert self.go.wait(10)
-        if frame.stamp_ns == 66 * SECOND:
+        seconds = [int(image[0, 0, 0]) for image in images]
+        if 66 in seconds:
             raise RuntimeError('the engine broke')
+        self.batches.append(seconds)
+        return seconds
+
+    def finish(self, shown, prediction, index, infer_ms):
+        assert prediction[index] == shown.frame.stamp_ns // SECOND
         return SimpleNamespace(
-            stamp_ns=frame.stamp_ns, scale=Scale(1.0, True, ''), camera=None, latency_ms={}
+            stamp_ns=shown.frame.stamp_ns,
+            scale=Scale(1.0, True, ''),
+            camera=None,
+            latency_ms={'infer': infer_ms},
         )
+
+    def forget(self):
+        self.forgotten += 1
 
     def any_wanted(self):
         return self.wanted
@@ -63,22 +87,26 @@ class Bench:
 
     def run(self, *messages):
         """Hand over messages while the worker is busy with the first; the report at the end."""
-        for each in messages:
-            self.worker.put(each)
-            if self.wanted and each is messages[0]:
+        return self.run_cameras(*(('', each) for each in messages))['']
+
+    def run_cameras(self, *messages):
+        """The same for (camera, message) pairs; the reports by camera."""
+        for camera, each in messages:
+            self.worker.put(camera, each)
+            if self.wanted and each is messages[0][1]:
                 self.begun.wait(1)
         self.go.set()
-        self.finish()
-        return self.statistics.report()
+        for statistics in self.statistics.values():
+            self.wait_for(statistics)
+        self.worker.stop()
+        return {name: each.report() for name, each in self.statistics.items()}
 
-    def finish(self):
+    def wait_for(self, statistics):
         for _ in range(1000):
-            report = self.statistics.totals()
-            done = report[1] + report[2] + self.statistics.report().unwatched
-            if done == report[0]:
+            came, out, dropped = statistics.totals()
+            if out + dropped + statistics.report().unwatched == came:
                 break
             threading.Event().wait(0.005)
-        self.worker.stop()
 
 
 def test_while_it_is_busy_only_the_newest_message_is_kept():
@@ -115,22 +143,70 @@ def test_nothing_is_seen_while_nobody_listens():
     assert not bench.out
 
 
-def test_a_slot_that_is_closed_lets_the_taker_go():
-    slot = Latest()
+def test_cameras_of_one_moment_go_through_the_engine_together():
+    bench = Bench(cameras=('front', 'left', 'right'))
+    bench.run_cameras(
+        ('front', message(1)),
+        ('front', message(2)),
+        ('left', message(2, nanoseconds=9_000_000)),
+        ('right', message(3)),
+    )
+    assert bench.batches == [[1], [2, 2], [3]]
+
+
+def test_a_fast_camera_does_not_starve_a_slow_one():
+    bench = Bench(cameras=('fast', 'slow'))
+    reports = bench.run_cameras(
+        ('fast', message(1)),
+        ('slow', message(20)),
+        *(('fast', message(i)) for i in range(2, 10)),
+    )
+    assert bench.out == [1, 20, 9]
+    assert reports['slow'].frames_out == 1
+    assert reports['fast'].dropped == {NEWER: 7}
+
+
+def test_a_frame_that_breaks_the_engine_takes_no_other_camera_along():
+    bench = Bench(cameras=('front', 'left'))
+    reports = bench.run_cameras(
+        ('front', message(1)), ('front', message(66)), ('left', message(67))
+    )
+    assert bench.out == [1, 67]
+    assert reports['front'].dropped == {'failed': 1}
+    assert not reports['left'].dropped
+
+
+def test_when_time_jumps_what_was_known_of_the_frames_before_is_forgotten():
+    bench = Bench()
+    bench.worker.forget()
+    bench.run(message(1))
+    assert bench.forgotten == 1
+
+
+def test_slots_that_are_closed_let_the_taker_go():
+    slots = Latest()
     taken = []
-    taker = threading.Thread(target=lambda: taken.append(slot.take()))
+    taker = threading.Thread(target=lambda: taken.append(slots.take()))
     taker.start()
-    slot.close()
+    slots.close()
     taker.join(5)
     assert taken == [None]
-    slot.put('late')
-    assert slot.take() is None
+    slots.put('front', 'late')
+    assert slots.take() is None
 
 
 def test_a_slot_forgets():
-    slot = Latest()
-    assert not slot.put(1)
-    slot.clear()
-    assert not slot.put(2)
-    assert slot.put(3)
-    assert slot.take() == 3
+    slots = Latest()
+    assert not slots.put('front', 1)
+    slots.clear()
+    assert not slots.put('front', 2)
+    assert slots.put('front', 3)
+    assert not slots.put('left', 4)
+    assert slots.take() == {'front': 3, 'left': 4}
+
+
+def test_who_began_to_wait_first_is_taken_first():
+    slots = Latest()
+    for source, item in (('slow', 1), ('fast', 2), ('fast', 3), ('slow', 4)):
+        slots.put(source, item)
+    assert list(slots.take().items()) == [('slow', 4), ('fast', 3)]

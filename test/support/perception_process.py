@@ -21,6 +21,7 @@ from dsn_ros.message_builders import RosMessages
 from dsn_ros.messages import stamp_ns
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+FAST = {'diagnostics_period': 0.2, 'engine': 'onnxruntime', 'threads': 1}
 PATIENCE = 40.0  # seconds; the machine may be busy with something else
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP

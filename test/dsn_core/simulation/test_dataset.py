@@ -1,12 +1,17 @@
 """Drives on disk: layout, encoding, splits, resuming."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from dsn_core.data.drives import Drive
 from dsn_core.simulation import (
     SimulatedDrive,
     SimulationError,
@@ -50,7 +55,7 @@ def test_layout_and_encoding(drives: list[Path]) -> None:
         'town000009_night',
     ]
     about = json.loads((drives[1] / 'drive.json').read_text())
-    assert about['format_version'] == 1
+    assert about['format_version'] == 2
     assert (about['seed'], about['condition'], about['fps']) == (3, 'night', 2)
     assert about['class_names'][0] == 'road'
     frame = next(iter(SimulatedDrive(3, 'night', SMALL).frames(1)))
@@ -61,6 +66,7 @@ def test_layout_and_encoding(drives: list[Path]) -> None:
     assert np.abs(depth[near] / 256.0 - frame.depth[near]).max() < 0.003
     labels = cv2.imread(str(drives[1] / 'labels' / '000000.png'), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(labels, frame.labels)
+    assert np.array_equal(Drive.open(drives[1]).instances(0), frame.instances)
     image = cv2.imread(str(drives[1] / 'image' / '000001.jpg'))
     assert image.shape == (64, 96, 3)
     poses = np.loadtxt(drives[1] / 'poses.txt')
@@ -87,11 +93,51 @@ def test_whole_drives_are_left_alone_and_missing_ones_made(drives: list[Path]) -
     assert not list(drives[0].parent.glob('.*.part'))
 
 
-def test_workers_write_the_same(drives: list[Path], tmp_path: Path) -> None:
-    made = simulate(tmp_path, [3], ['day', 'night'], 2, SMALL, 2, None)
-    for one, two in zip(drives, made, strict=False):
-        for name in ('depth/000001.png', 'labels/000001.png', 'image/000001.jpg'):
-            assert (one / name).read_bytes() == (two / name).read_bytes()
+def _bytes(folder: Path) -> dict[str, bytes]:
+    files = sorted(f for f in folder.rglob('*') if f.is_file())
+    return {str(f.relative_to(folder)): f.read_bytes() for f in files}
+
+
+def test_drawn_again_by_two_every_byte_is_the_same(drives: list[Path], tmp_path: Path) -> None:
+    simulate(tmp_path, [3, 9], ['day', 'night'], 2, SMALL, 2, None)
+    assert _bytes(tmp_path) == _bytes(drives[0].parent)
+
+
+def test_a_gpu_is_given_to_the_workers(drives: list[Path], tmp_path: Path) -> None:
+    # The first EGL device there is; what it draws on this machine is the same.
+    made = simulate(tmp_path, [3], ['night'], 2, SMALL, 1, None, [0])
+    assert _bytes(made[0]) == _bytes(drives[1])
+    with pytest.raises(SimulationError, match='gpu'):
+        simulate(tmp_path, [9], ['night'], 1, SMALL, 1, None, [99])
+
+
+def test_a_killed_run_goes_on_with_whole_drives(drives: list[Path], tmp_path: Path) -> None:
+    work = 'import sys; from pathlib import Path; from dsn_core.simulation import *; '
+    work += f'simulate(Path(sys.argv[1]), [3, 9], ["day", "night"], 2, {SMALL!r}, 2)'
+    process = subprocess.Popen([sys.executable, '-c', work, str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not list(tmp_path.glob('.*.part')):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    for folder in tmp_path.glob('town*'):  # whole, or not there
+        assert _bytes(folder) == _bytes(drives[0].parent / folder.name)
+    while any(_is_alive(part) for part in tmp_path.glob('.*.part')):  # workers follow at once
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    seen: list[int] = []
+    simulate(tmp_path, [3, 9], ['day', 'night'], 2, SMALL, 1, lambda done, _: seen.append(done))
+    assert seen[-1] == 4
+    assert _bytes(tmp_path) == _bytes(drives[0].parent)
+
+
+def _is_alive(part: Path) -> bool:
+    try:
+        os.kill(int(part.name.split('.')[-2]), 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_unknown_condition_is_named() -> None:

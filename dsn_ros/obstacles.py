@@ -1,0 +1,131 @@
+"""The obstacle cloud: what a costmap's obstacle or voxel layer is to mark, and nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dsn_core.labels import CITYSCAPES
+from dsn_ros.pipeline import Perception
+
+__all__ = ['OBSTACLE_DTYPE', 'ObstacleOptions', 'obstacle_classes', 'obstacle_cloud']
+
+OBSTACLE_DTYPE = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('label', 'u1')])
+
+_NEIGHBOURS = 3  # of the nine pixels around and at a pixel; a line one pixel wide has three
+_FARTHEST, _FINEST = 1000.0, 0.01  # metres
+
+
+@dataclass(frozen=True)
+class ObstacleOptions:
+    """Which obstacle points a costmap gets.
+
+    ``max_range``: metres from the camera. ``min_confidence``: of the class, 0 to 1. ``voxel``:
+    edge of the cubes, metres, of which each keeps one point. ``max_points``: where there are more
+    the nearest stay.
+    """
+
+    max_range: float = 20.0
+    min_confidence: float = 0.0
+    voxel: float = 0.1
+    max_points: int = 5000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_range <= _FARTHEST:
+            raise ValueError(
+                f'obstacles.max_range must be above 0 to {_FARTHEST:g} m, got {self.max_range}'
+            )
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f'obstacles.min_confidence must be 0 to 1, got {self.min_confidence}')
+        if not _FINEST <= self.voxel <= self.max_range:
+            raise ValueError(
+                f'obstacles.voxel must be {_FINEST:g} m to obstacles.max_range, got {self.voxel}'
+            )
+        if self.max_points < 1:
+            raise ValueError(f'obstacles.max_points must be at least 1, got {self.max_points}')
+
+
+def obstacle_classes(names: Sequence[str]) -> NDArray[np.bool_]:
+    """(256,) bool: whether each label id, of the classes ``names`` in order, is an obstacle.
+
+    By the roles of :data:`dsn_core.labels.CITYSCAPES`. A class that it does not know is one: a
+    robot had better not drive into what nobody has called ground or sky. Ids beyond ``names``
+    (255, unlabelled) are none.
+    """
+    known = {each.name: each.roles for each in CITYSCAPES.classes}
+    table = np.zeros(256, dtype=np.bool_)
+    for i, name in enumerate(names):
+        table[i] = name not in known or 'obstacle' in known[name]
+    return table
+
+
+def obstacle_cloud(
+    seen: Perception, is_obstacle: NDArray[np.bool_], options: ObstacleOptions
+) -> NDArray[np.void]:
+    """(1, N) structured array of OBSTACLE_DTYPE in the camera's optical frame, metres.
+
+    The pixels whose label ``is_obstacle`` (256,), that are not alone, and whose depth is known
+    and in range; of those in one voxel the nearest to the camera, so that thinning takes away
+    points but no obstacle. Nearest first; the same frame gives the same points. N = 0 says that
+    nothing is in the way. Raises ValueError where the depth is not metric or the camera is not
+    calibrated.
+    """
+    if not seen.scale.metric:
+        raise ValueError(f'an obstacle cloud needs metric depth: {seen.scale.source}')
+    if seen.camera is None:
+        raise ValueError('an obstacle cloud needs a calibrated camera: no usable camera_info')
+    chosen = is_obstacle[seen.labels]
+    if options.min_confidence > 0:
+        chosen &= seen.confidence >= round(options.min_confidence * 255)
+    chosen = _without_specks(chosen)
+    # Along the axis it is no farther than the point: cheap, and leaves out +inf and NaN.
+    chosen &= (seen.depth > 0) & (seen.depth <= options.max_range)
+    # Pixels that share a voxel even where they are farthest apart, at max_range.
+    block = int(seen.camera.focal_length * options.voxel / options.max_range)
+    pixels = _nearest_of_blocks(np.where(chosen, seen.depth, np.float32(np.inf)), block)
+    z = seen.depth.ravel()[pixels]
+    x, y = (seen.camera.rays().reshape(-1, 2)[pixels] * z[:, None]).T
+    squared = x * x + y * y + z * z
+    near = np.flatnonzero(squared <= options.max_range**2)  # false for NaN, where no ray is known
+    near = near[np.argsort(squared[near], kind='stable')]
+    picked = near[_first_of_voxels(np.stack([x[near], y[near], z[near]]), options.voxel)]
+    picked = picked[: options.max_points]
+    cloud = np.empty((1, len(picked)), dtype=OBSTACLE_DTYPE)
+    cloud['x'], cloud['y'], cloud['z'] = x[picked], y[picked], z[picked]
+    cloud['label'] = seen.labels.ravel()[pixels[picked]]
+    return cloud
+
+
+def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``mask`` (H, W) without pixels that have fewer than two neighbours in it."""
+    counts = cv2.boxFilter(
+        mask.view(np.uint8), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT
+    )
+    kept: NDArray[np.bool_] = mask & (np.asarray(counts) >= _NEIGHBOURS)
+    return kept
+
+
+def _nearest_of_blocks(depth: NDArray[np.float32], block: int) -> NDArray[np.intp]:
+    """Flat indices of the least depth in each block x block pixels, where one is finite."""
+    if block < 2:
+        return np.flatnonzero(np.isfinite(depth))
+    height, width = depth.shape
+    rows, columns = -(-height // block), -(-width // block)
+    padded = np.full((rows * block, columns * block), np.float32(np.inf))
+    padded[:height, :width] = depth
+    blocks = padded.reshape(rows, block, columns, block).swapaxes(1, 2).reshape(-1, block**2)
+    best = blocks.argmin(axis=1)
+    some = np.flatnonzero(np.isfinite(blocks[np.arange(len(blocks)), best]))
+    v, u = np.divmod(best[some], block)
+    flat: NDArray[np.intp] = (some // columns * block + v) * width + some % columns * block + u
+    return flat
+
+
+def _first_of_voxels(points: NDArray[np.float32], edge: float) -> NDArray[np.intp]:
+    """Indices, in order, of the first of the ``points`` (3, N) in each voxel."""
+    # 21 bits an axis: the ranges above make no more than 10^5 voxels to each side.
+    x, y, z = np.floor(points / edge).astype(np.int64) + (1 << 20)
+    _, first = np.unique((x << 42) | (y << 21) | z, return_index=True)
+    return np.sort(first)
