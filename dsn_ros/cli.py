@@ -1,6 +1,5 @@
 """``dsn``, the command: one verb for each thing one does with the package."""
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -11,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dsn_core.errors import UserError
+from dsn_ros.cli_offline import VERBS
 from dsn_ros.cli_options import (
     CameraHeightOption,
     EngineOption,
     FovOption,
-    GraphPrecision,
     MinConfidenceOption,
     ModelOption,
     OutOption,
@@ -26,7 +25,7 @@ from dsn_ros.cli_options import (
     engine_from,
     pipeline_options,
 )
-from dsn_ros.console import ERRORS, OUTPUT, print_metrics, print_profile, progress_bar
+from dsn_ros.console import ERRORS, OUTPUT, print_metrics, progress_bar
 
 __all__ = ['app', 'main']
 
@@ -232,187 +231,8 @@ def engine(
     )
 
 
-@app.command()
-def export(
-    checkpoint: Annotated[Path, typer.Argument(help='Checkpoint (.safetensors) of dsn train.')],
-    out: Annotated[Path, typer.Option('--out', '-o', help='Deploy graph (.onnx) to write.')],
-    precision: Annotated[
-        GraphPrecision, typer.Option(help='What the graph computes in.')
-    ] = GraphPrecision.fp32,
-    half_weights: Annotated[
-        bool, typer.Option(help='Store the weights of an fp32 graph as half: half the file.')
-    ] = False,
-    height: Annotated[int | None, typer.Option(help='Height, a multiple of 32.')] = None,
-    width: Annotated[int | None, typer.Option(help='Width, a multiple of 32.')] = None,
-) -> None:
-    """Turn a checkpoint into a deploy graph for every engine.
-
-    Example: `dsn export runs/street/phase-1.safetensors --out street.onnx`
-    """
-    from dsn_core.export import export as run
-
-    metadata = run(checkpoint, out, precision.value, height, width, half_weights)
-    size = out.stat().st_size / 1e6
-    OUTPUT.print(f'{out}: {metadata.height}x{metadata.width} {precision.value}, {size:.1f} MB')
-
-
-@app.command()
-def profile(
-    json_: Annotated[bool, typer.Option('--json', help='Print JSON.')] = False,
-    height: Annotated[int, typer.Option(help='Height of the picture.')] = 320,
-    width: Annotated[int, typer.Option(help='Width of the picture.')] = 576,
-) -> None:
-    """Print Table 4: multiply-adds and parameters, as the paper counts and as they truly are."""
-    from dsn_core.profile import as_json
-    from dsn_core.profile import profile as run
-
-    costs = run(height, width)
-    if json_:
-        sys.stdout.write(json.dumps(as_json(costs), indent=2) + '\n')
-        return
-    print_profile(costs, height, width)
-
-
-@app.command()
-def simulate(
-    out: OutOption,
-    towns: Annotated[int, typer.Option(min=1, help='How many towns (one street each).')] = 4,
-    first_seed: Annotated[int, typer.Option(min=0, help='Seed of the first town.')] = 0,
-    condition: Annotated[
-        list[str] | None,
-        typer.Option(help='day, dusk or night; again for more. Default: all three.'),
-    ] = None,
-    frames: Annotated[int, typer.Option(min=1, help='Frames of every drive.')] = 50,
-    fps: Annotated[float, typer.Option(min=0.1, help='Frames a second.')] = 10.0,
-    height: Annotated[int, typer.Option(help='Height of the pictures.')] = 320,
-    width: Annotated[int, typer.Option(help='Width of the pictures.')] = 576,
-    bag: Annotated[
-        bool, typer.Option('--bag', help='Write one ROS 2 bag a town instead of folders.')
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, help='Processes.')] = 1,
-    gpu: Annotated[
-        list[int] | None,
-        typer.Option(min=0, help='EGL device that draws; again for more, shared by the workers.'),
-    ] = None,
-    lidar_fov: Annotated[
-        float, typer.Option(help='Degrees that the LiDAR of a bag scans; 360: all around.')
-    ] = 120.0,
-) -> None:
-    """Day, dusk and night drives down simulated streets, with exact ground truth.
-
-    Towns whose seed ends in 8 are for validation, in 9 for tests, all others for training. What
-    is whole in --out is left as it is: run again, an interrupted run goes on.
-
-    Examples: `dsn simulate --out streets --towns 20 --fps 1`,
-    `dsn simulate --out out --first-seed 9 --towns 1 --condition day --condition night --bag`
-    """
-    from dsn_core.simulation import CONDITIONS, SimulationOptions
-    from dsn_core.simulation import simulate as simulate_folders
-    from dsn_ros.simulated_bag import simulate_bags
-
-    conditions = list(dict.fromkeys(condition or CONDITIONS))
-    options = SimulationOptions(height=height, width=width, fps=fps, lidar_fov=lidar_fov)
-    seeds = range(first_seed, first_seed + towns)
-    run = simulate_bags if bag else simulate_folders
-    with progress_bar('bags' if bag else 'drives') as show:
-        run(out, seeds, conditions, frames, options, workers, show, gpu or ())
-
-
-@app.command()
-def train(
-    config: Annotated[Path, typer.Argument(help='Configuration (.yaml).')],
-    overrides: Annotated[list[str] | None, typer.Argument(help='key=value ...')] = None,
-    stage: Annotated[
-        str | None,
-        typer.Option(
-            help='Stop after this stage: frames, translate, day-depth, label, distil or export.'
-        ),
-    ] = None,
-    show: Annotated[
-        bool, typer.Option('--show', help='Print the whole configuration, explained, and stop.')
-    ] = False,
-    ray: RayOption = None,
-) -> None:
-    """Train a network; stopped, it goes on where it was when it is run again.
-
-    Stages that are done and up to date are not done again. With more than one GPU or machine:
-    `torchrun --nproc-per-node 4 -m dsn_ros.cli train CONFIG`. With --ray the frames are labelled
-    and translated by a cluster; training is not shared out that way.
-
-    Examples: `dsn train config/train/my_robot.yaml day=DAY_BAG night=NIGHT_BAG`,
-    `dsn train config/train/sim_supervised.yaml out=runs/street`
-    """
-    try:
-        from dsn_ros.train import show_config, train
-    except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed: pip install 'dsn_ros[train]'") from error
-    if show:
-        sys.stdout.write(show_config(config, overrides or []))
-        return
-    OUTPUT.print(train(config, overrides or [], stage, ray))
-
-
-@app.command()
-def evaluate(
-    config: Annotated[Path, typer.Argument(help='Configuration (.yaml).')],
-    out: OutOption,
-    overrides: Annotated[list[str] | None, typer.Argument(help='key=value ...')] = None,
-) -> None:
-    """Score networks and folders of predictions; print the paper's Tables 1, 2 and 3 with ours.
-
-    Writes tables.md, evaluation.json and evaluation.html; run again, it does what is missing.
-
-    Examples: `dsn evaluate config/eval/sim.yaml --out out/eval`,
-    `dsn evaluate config/eval/sim.yaml rows=[default,my.onnx,PREDICTIONS] --out out/eval`
-    """
-    from dsn_ros.evaluate import evaluate as run
-    from dsn_ros.evaluation_text import print_tables
-
-    with progress_bar(config.stem) as show:
-        tables = run(config, overrides or [], out, show)
-    print_tables(tables, out)
-
-
-@app.command()
-def ablate(
-    config: Annotated[Path, typer.Argument(help='Configuration (.yaml).')],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(help='key=value ...; train.KEY=VALUE and evaluate.KEY=VALUE too.'),
-    ] = None,
-    variant: Annotated[
-        list[str] | None, typer.Option(help='Only this variant; again for more.')
-    ] = None,
-    show: Annotated[
-        bool, typer.Option('--show', help='Print what each variant changes, and stop.')
-    ] = False,
-) -> None:
-    """Train the variants of an ablation in one budget; print the paper's Table 5 with ours.
-
-    Writes table_5.md, ablation.json and evaluation.html into the configuration's `out`. Stopped,
-    it goes on where it was when it is run again. Exit code 1: a training failed, the others are
-    in the table.
-
-    Examples: `dsn ablate config/ablation/sim_tiny.yaml`,
-    `dsn ablate config/ablation/nuscenes.yaml seeds=[1,2,3] train.trainer.workers=16`
-    """
-    try:
-        from dsn_ros.ablate import ablate, describe, load_ablation
-    except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed: pip install 'dsn_ros[train]'") from error
-    from dsn_ros.evaluation_text import print_tables
-
-    ablation = load_ablation(config, overrides or [])
-    if show:
-        sys.stdout.write(describe(ablation))
-        return
-    result = ablate(ablation, variant or [])
-    if result.tables:
-        print_tables(result.tables, ablation.config.out)
-    for failure in result.failures:
-        ERRORS.print(f'failed: {failure}', style='red', soft_wrap=True)
-    if result.failures:
-        raise typer.Exit(1)
+for verb in VERBS:
+    app.command()(verb)
 
 
 def main() -> None:

@@ -132,3 +132,7 @@ def test_the_table_for_the_documentation_has_every_parameter():
     assert len({line.count(' | ') for line in lines[2:]}) == 1
     for row, line in zip(PARAMETERS, lines[2:], strict=True):
         assert line.startswith(f'| `{row.name}` |')
+
+
+def test_the_documentation_holds_the_table():
+    assert markdown_table() in (CONFIG.parents[1] / 'docs' / 'node.md').read_text()
