@@ -212,7 +212,7 @@ class RosMessages(Messages):
             package, _, name = type_name.split('/')
             self._types[type_name] = getattr(import_module(f'{package}.msg'), name)
         message = self._types[type_name](**fields)
-        if payload is not None:
+        if payload is not None and payload.size:  # an empty view cannot be cast
             # The fast way on every distribution: assigning bytes takes 390 ms for a 720p depth
             # image on Humble, this 0.1 ms. It appends, so the message must be fresh.
             message.data.frombytes(np.ascontiguousarray(payload).data.cast('B'))

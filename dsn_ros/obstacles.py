@@ -15,6 +15,7 @@ __all__ = ['OBSTACLE_DTYPE', 'ObstacleOptions', 'obstacle_classes', 'obstacle_cl
 OBSTACLE_DTYPE = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('label', 'u1')])
 
 _NEIGHBOURS = 3  # of the nine pixels around and at a pixel; a line one pixel wide has three
+_TALL = 4  # a costmap flattens height: the points are better spent on the plan
 _FARTHEST, _FINEST = 1000.0, 0.01  # metres
 
 
@@ -23,8 +24,8 @@ class ObstacleOptions:
     """Which obstacle points a costmap gets.
 
     ``max_range``: metres from the camera. ``min_confidence``: of the class, 0 to 1. ``voxel``:
-    edge of the cubes, metres, of which each keeps one point. ``max_points``: where there are more
-    the nearest stay.
+    width of the boxes, metres, four times as high along the picture's y, of which each keeps one
+    point. ``max_points``: where there are more the nearest stay.
     """
 
     max_range: float = 20.0
@@ -123,9 +124,10 @@ def _nearest_of_blocks(depth: NDArray[np.float32], block: int) -> NDArray[np.int
     return flat
 
 
-def _first_of_voxels(points: NDArray[np.float32], edge: float) -> NDArray[np.intp]:
+def _first_of_voxels(points: NDArray[np.float32], width: float) -> NDArray[np.intp]:
     """Indices, in order, of the first of the ``points`` (3, N) in each voxel."""
+    edges = np.array([[width], [width * _TALL], [width]], dtype=np.float32)
     # 21 bits an axis: the ranges above make no more than 10^5 voxels to each side.
-    x, y, z = np.floor(points / edge).astype(np.int64) + (1 << 20)
+    x, y, z = np.floor(points / edges).astype(np.int64) + (1 << 20)
     _, first = np.unique((x << 42) | (y << 21) | z, return_index=True)
     return np.sort(first)

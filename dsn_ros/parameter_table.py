@@ -171,7 +171,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         'obstacles.voxel',
         0.1,
-        'Edge of the cubes of which each keeps one obstacle point.',
+        'Width of the boxes, four times as high, of which each keeps one obstacle point.',
         unit='m',
         minimum=0.01,
         maximum=10.0,

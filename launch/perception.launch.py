@@ -30,6 +30,7 @@ PARAMETER_ARGUMENTS = {
     'fov_degrees': 'camera.fov_degrees',
     'scale_mode': 'scale.mode',
     'scale_factor': 'scale.factor',
+    'camera_height': 'scale.camera_height',
 }
 
 

@@ -36,6 +36,7 @@ ARGUMENTS = {
     'scale_mode',
     'fov_degrees',
     'scale_factor',
+    'camera_height',
     'params_file',
     'autostart',
     'use_sim_time',
