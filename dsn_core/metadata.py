@@ -1,8 +1,10 @@
 """What a deploy graph says of itself: one JSON under ``dsn`` in the ONNX ``metadata_props``."""
 
+import itertools
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dsn_core.golden import GoldenFigures
@@ -26,6 +28,9 @@ class ModelMetadata:
     ``depth`` is expressed for. A camera with focal length f (scaled to the model's width) sees the
     same picture f / focal_length times as far away. None: the network knows one camera only.
     Without ``class_names`` the network knows depth only, and every label is 255 (unlabelled).
+    ``confidence``: by condition (day, dusk, night), the share of labels that are right at
+    confidences in even steps from 0 to 1; it never falls. Conditions that are not there, as in
+    graphs from before there was any: confidence is taken as it is.
     """
 
     name: str
@@ -41,17 +46,18 @@ class ModelMetadata:
     checkpoint_sha256: str
     golden: GoldenFigures
     format_version: int = FORMAT_VERSION
+    confidence: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
                 f'format_version is {self.format_version}, this version reads {FORMAT_VERSION}'
             )
-        for field in ('height', 'width'):
-            value = getattr(self, field)
+        for name in ('height', 'width'):
+            value = getattr(self, name)
             if not (isinstance(value, int) and value >= MIN_SIDE and value % 32 == 0):
                 raise ValueError(
-                    f'{field} must be a multiple of 32 from {MIN_SIDE} on, got {value!r}'
+                    f'{name} must be a multiple of 32 from {MIN_SIDE} on, got {value!r}'
                 )
         names = self.class_names
         if len(names) > UNLABELLED or not all(isinstance(n, str) and n for n in names):
@@ -70,6 +76,13 @@ class ModelMetadata:
         labels = self.golden.labels
         if (labels[(labels != UNLABELLED) | (len(names) > 0)] >= len(names)).any():
             raise ValueError('golden: a label is not among class_names')
+        for condition, shares in self.confidence.items():
+            within = len(shares) >= 2 and all(0 <= share <= 1 for share in shares)
+            if not within or any(b < a for a, b in itertools.pairwise(shares)):
+                raise ValueError(
+                    f'confidence of {condition} must be two or more shares of 0 to 1 that never '
+                    f'fall, got {shares}'
+                )
 
     def to_json(self) -> str:
         """As the JSON text that goes into the graph."""
@@ -88,6 +101,8 @@ class ModelMetadata:
             'checkpoint_sha256': self.checkpoint_sha256,
             'golden': self.golden.to_json(),
         }
+        if self.confidence:
+            data['confidence'] = {name: list(each) for name, each in self.confidence.items()}
         return json.dumps(data, separators=(',', ':'))
 
     @classmethod
@@ -111,8 +126,12 @@ class ModelMetadata:
                 checkpoint_sha256=str(data['checkpoint_sha256']),
                 golden=golden,
                 format_version=data['format_version'],
+                confidence={
+                    str(name): tuple(float(share) for share in each)
+                    for name, each in data.get('confidence', {}).items()
+                },
             )
         except KeyError as error:
             raise ValueError(f'field {error} is missing') from error
-        except (TypeError, json.JSONDecodeError) as error:
+        except (TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(str(error)) from error

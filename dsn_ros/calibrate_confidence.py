@@ -2,27 +2,31 @@
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from dsn_core.evaluation.config import load_evaluation
-from dsn_core.evaluation.model_row import ModelRow
+from dsn_core.evaluation.model_row import ModelRow, set_graph_loader
 from dsn_core.evaluation.prediction import Predictor
 from dsn_core.evaluation.recalibration import Reliability
 from dsn_core.evaluation.samples import EvaluationSample
 from dsn_core.files import replacing
 from dsn_core.labels import CITYSCAPES
 from dsn_core.metadata import METADATA_KEY
-from dsn_ros import evaluate  # says how deploy graphs are run
-from dsn_ros.engines import read_model
+from dsn_ros.engines import default_model, load_engine, read_model
 from dsn_ros.engines.base import import_library
 from dsn_ros.errors import UserError
 from dsn_ros.lighting import Lighting
 
 __all__ = ['ConfidenceFit', 'calibrate_confidence', 'measure']
 
-assert evaluate.evaluate, 'imported for what it registers'
+_OTHERS = 0.5  # what a pixel of another light counts: dozens of streets alone are a noisy table
+
+set_graph_loader(load_engine, default_model)
+
+_ByLight = dict[str, Reliability]
 
 
 class ConfidenceFit(NamedTuple):
@@ -34,8 +38,8 @@ class ConfidenceFit(NamedTuple):
     before: float
     """Expected calibration error of confidence as the network gives it."""
     after: float
-    """The same after a table made of every other sequence, on the sequences between; NaN if there
-    are not two."""
+    """The same after a table made of half of the sequences, on the other half; NaN where that
+    cannot be."""
 
 
 def calibrate_confidence(
@@ -71,49 +75,47 @@ def calibrate_confidence(
     return fits
 
 
-def measure(
-    predictor: Predictor, samples: Iterable[EvaluationSample]
-) -> dict[str, ConfidenceFit]:
+def measure(predictor: Predictor, samples: Iterable[EvaluationSample]) -> dict[str, ConfidenceFit]:
     """The fit by condition, which is what the robot would take each picture for.
 
-    Samples without a true label, and rows without confidence, tell nothing.
+    Samples without a true label, and answers without confidence, tell nothing.
     """
     light = Lighting(hold=0)
-    pictures: dict[str, int] = {}
-    sequences: dict[str, dict[str, Reliability]] = {}
+    pictures: Counter[str] = Counter()
+    halves: tuple[_ByLight, _ByLight] = ({}, {})
+    sequences: dict[str, _ByLight] = {}
     for sample in samples:
         known = sample.labels < len(CITYSCAPES)
-        if not known.any():
-            continue
         answer = predictor(sample).resized(*sample.image.shape[:2])
-        if answer.labels is None or answer.confidence is None:
+        if answer.labels is None or answer.confidence is None or not known.any():
             continue
         condition = light.update(sample.image, 0).condition
-        pictures[condition] = pictures.get(condition, 0) + 1
-        of_light = sequences.setdefault(condition, {})
-        counts = of_light.setdefault(sample.sequence, Reliability())
+        pictures[condition] += 1
+        half = sequences.setdefault(sample.sequence, halves[len(sequences) % 2])
+        counts = half.setdefault(condition, Reliability())
         counts.add(answer.confidence[known], answer.labels[known] == sample.labels[known])
-    return {
-        name: _fit(pictures[name], list(of_light.values())) for name, of_light in sequences.items()
-    }
+    return {name: _fit(name, count, halves) for name, count in pictures.items()}
 
 
-def _fit(pictures: int, sequences: Sequence[Reliability]) -> ConfidenceFit:
-    halves = [_together(sequences[0::2]), _together(sequences[1::2])]
-    everything = _together(halves)
-    after = math.nan
-    if len(sequences) > 1:
-        n = [int(half.pixels.sum()) for half in halves]
-        errors = [halves[0].error(halves[1].table()), halves[1].error(halves[0].table())]
-        after = (n[0] * errors[0] + n[1] * errors[1]) / sum(n)
-    return ConfidenceFit(pictures, everything.table(), everything.error(), after)
+def _fit(condition: str, pictures: int, halves: tuple[_ByLight, _ByLight]) -> ConfidenceFit:
+    total = sum(half[condition].pixels.sum() for half in halves if condition in half)
+    before = Reliability()
+    errors = []
+    for half, other in (halves, halves[::-1]):
+        if condition in half:
+            before.merge(half[condition])
+            table = _table(condition, [other]) if other else None
+            share = half[condition].pixels.sum() / total
+            errors.append(share * half[condition].error(table) if table else math.nan)
+    return ConfidenceFit(pictures, _table(condition, halves), before.error(), float(sum(errors)))
 
 
-def _together(several: Iterable[Reliability]) -> Reliability:
-    total = Reliability()
-    for each in several:
-        total.merge(each)
-    return total
+def _table(condition: str, parts: Sequence[_ByLight]) -> tuple[float, ...]:
+    counts = Reliability()
+    for part in parts:
+        for name, each in part.items():
+            counts.merge(each, 1.0 if name == condition else _OTHERS)
+    return counts.table()
 
 
 def _write(model: Path, out: Path, fits: dict[str, ConfidenceFit]) -> None:

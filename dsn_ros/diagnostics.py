@@ -56,6 +56,7 @@ class Report:
     latency_ms: Mapping[str, tuple[float, float]]  # stage: (median, 95th percentile)
     age_s: float | None
     scale: Scale | None  # of the last frame
+    lighting: str  # of the last frame
     calibrated: bool  # whether its camera is known
     last_error: str
 
@@ -70,6 +71,7 @@ class Statistics:
         self._latency: dict[str, deque[float]] = {}
         self._age: float | None = None
         self._scale: Scale | None = None
+        self._lighting = ''
         self._calibrated = False
         self._last_error = ''
         self._before = (time.monotonic(), 0, Counter[str]())
@@ -100,6 +102,7 @@ class Statistics:
             self._out += 1
             self._age = age_s
             self._scale = seen.scale
+            self._lighting = seen.lighting.condition
             self._calibrated = seen.camera is not None
             for stage, value in latency_ms.items():
                 self._latency.setdefault(stage, deque(maxlen=WINDOW)).append(value)
@@ -132,6 +135,7 @@ class Statistics:
                 latency_ms={stage: _median_and_p95(v) for stage, v in self._latency.items()},
                 age_s=self._age,
                 scale=self._scale,
+                lighting=self._lighting,
                 calibrated=self._calibrated,
                 last_error=self._last_error,
             )
@@ -279,6 +283,8 @@ def _values(facts: NodeFacts, report: Report, rate: float) -> list[tuple[str, st
         ]
         if report.scale.spread is not None:
             values.append(('scale spread', f'{report.scale.spread:.1%}'))
+    if report.lighting:
+        values.append(('light', report.lighting))
     if facts.camera_state:
         values.append(('camera_info', facts.camera_state))
     if report.last_error:

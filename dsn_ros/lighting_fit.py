@@ -44,13 +44,13 @@ def read_samples(
             if rng is not None:
                 shown += [_exposed(image, stops) for stops in rng.normal(0, _STOPS, _EXPOSURES)]
             features += [lighting_features(each) for each in shown]
-            truth += [CONDITIONS.index(drive.condition)] * len(shown)  # type: ignore[arg-type]
+            truth += [CONDITIONS.index(drive.condition)] * len(shown)
     return Samples(np.array(features), np.array(truth, dtype=np.int64))
 
 
 def _exposed(image: NDArray[np.uint8], stops: float) -> NDArray[np.uint8]:
-    levels = np.arange(256) * 2.0 ** (stops / _GAMMA)
-    return np.clip(levels + 0.5, 0, 255).astype(np.uint8)[image]
+    levels = np.clip(np.arange(256) * 2.0 ** (stops / _GAMMA) + 0.5, 0, 255)
+    return np.take(levels.astype(np.uint8), image)
 
 
 def fit(samples: Samples) -> LightingModel:
@@ -94,10 +94,12 @@ def main() -> None:
     """Fit on the training towns below the folders that the command names, and print."""
     folders = [Path(each) for each in sys.argv[1:]]
     model = fit(read_samples(folders, 'train', np.random.default_rng(0)))
-    print(f'MODEL = {model}')
+    sys.stdout.write(f'MODEL = {model}\n')
     for split in ('train', 'validation', 'test'):
-        print(f'{split}: rows are {", ".join(CONDITIONS)}, columns what is seen')
-        print(confusion(model, read_samples(folders, split)))
+        table = confusion(model, read_samples(folders, split))
+        sys.stdout.write(
+            f'{split}: rows are {", ".join(CONDITIONS)}, columns what is seen\n{table}\n'
+        )
 
 
 if __name__ == '__main__':

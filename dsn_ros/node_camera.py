@@ -132,6 +132,7 @@ class NodeCamera:
             fov_degrees=self._value('camera.fov_degrees'),
             rectify=self._value('rectify'),
             fit=self._value('fit'),
+            lighting_hold=self._value('lighting.hold'),
             scale=ScaleOptions(
                 self._value('scale.mode'),
                 self._value('scale.factor'),

@@ -152,6 +152,16 @@ PARAMETERS: tuple[Parameter, ...] = (
         'tf frame in which the world stands still, for scale.mode odometry.',
     ),
     Parameter(
+        'lighting.hold',
+        2.0,
+        'For so long frames must look different before the state changes between day, dusk and '
+        'night.',
+        unit='s',
+        minimum=0.0,
+        maximum=600.0,
+        live=True,
+    ),
+    Parameter(
         'obstacles.max_range',
         20.0,
         'Distance from the camera up to which the topic obstacles has points.',

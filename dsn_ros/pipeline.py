@@ -3,6 +3,7 @@
 No ROS, no bag, no torch: pictures and calibrations as plain arrays and numbers.
 """
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from dsn_core.labels import UNLABELLED
 from dsn_ros.camera import Camera
+from dsn_ros.confidence import calibrated, dimmed, light_share, lookup_tables
 from dsn_ros.engines import Engine, Prediction
+from dsn_ros.lighting import Lighting, LightingState
 from dsn_ros.scale import Scale, ScaleOptions, depth_scale
 from dsn_ros.scale_measure import MeasuredScale, Sight
 from dsn_ros.view import Fit, View, view_of
@@ -50,7 +53,8 @@ class PipelineOptions:
     label 255. ``fov_degrees``: the horizontal field of view of a camera without distortion, for
     frames whose camera is not calibrated; 0: unknown. ``rectify``: take the lens out of pictures
     whose camera has one. ``fit``: how a picture comes into the model's shape: ``stretch`` shows
-    all of it, ``crop`` its middle as it is; outputs are of what is shown.
+    all of it, ``crop`` its middle as it is; outputs are of what is shown. ``lighting_hold``:
+    seconds for which it must look different before it is called day, dusk or night instead.
     """
 
     output_size: Literal['model', 'camera'] = 'model'
@@ -58,6 +62,7 @@ class PipelineOptions:
     fov_degrees: float = 0.0
     rectify: bool = True
     fit: Fit = 'stretch'
+    lighting_hold: float = 2.0
     scale: ScaleOptions = field(default_factory=ScaleOptions)
 
     def __post_init__(self) -> None:
@@ -65,6 +70,8 @@ class PipelineOptions:
             raise ValueError(f"output_size must be 'model' or 'camera', got {self.output_size!r}")
         if self.fit not in ('stretch', 'crop'):
             raise ValueError(f"fit must be 'stretch' or 'crop', got {self.fit!r}")
+        if not 0 <= self.lighting_hold < math.inf:
+            raise ValueError(f'lighting.hold must be 0 s or more, got {self.lighting_hold}')
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(f'min_confidence must be 0 to 1, got {self.min_confidence}')
         if not 0 <= self.fov_degrees < 180:
@@ -78,7 +85,8 @@ class Perception:
     ``image`` (H, W, 3) uint8 RGB: the frame at this size. ``depth`` (H, W) float32 along the
     optical axis, metres where ``scale.metric`` and else the network's units; +inf for sky and NaN
     where it is not known (REP 117). ``labels`` (H, W) uint8 class ids, 255 unlabelled.
-    ``confidence`` (H, W) uint8: the class's probability x 255. ``camera`` is that of this size,
+    ``confidence`` (H, W) uint8: the class's probability x 255, lower where there is no light, and
+    calibrated for ``lighting`` where the model brings a table. ``camera`` is that of this size,
     None where the calibration is unknown. ``latency_ms``: milliseconds by stage.
     """
 
@@ -90,6 +98,7 @@ class Perception:
     frame_id: str
     camera: Camera | None
     scale: Scale
+    lighting: LightingState
     latency_ms: dict[str, float]
 
 
@@ -116,11 +125,14 @@ class Pipeline:
         self._sky = np.zeros(256, dtype=np.bool_)
         if 'sky' in names:
             self._sky[names.index('sky')] = True
+        self._tables = lookup_tables(engine.metadata.confidence)
+        self._lighting = Lighting(self.options.lighting_hold)
         self._measured: MeasuredScale | None = None
 
     def forget(self) -> None:
         """Forget the frames before: time has jumped, or they were another camera's."""
         self._measured = None
+        self._lighting.forget()
 
     def process(self, frame: Frame) -> Perception:
         """Depth, labels and confidence of one frame; raises ValueError for a bad picture."""
@@ -151,6 +163,11 @@ class Pipeline:
         view, frame = shown.view, shown.frame
         depth, labels, confidence = (maps[index] for maps in prediction)
         start = time.perf_counter()
+        self._lighting.hold = self.options.lighting_hold
+        lighting = self._lighting.update(shown.image, frame.stamp_ns)
+        confidence = calibrated(confidence, lighting.condition, self._tables)
+        confidence = dimmed(confidence, light_share(shown.image))
+        lit = time.perf_counter()
         scale = self._scale(shown, depth, labels, confidence)
         scaled = time.perf_counter()
         if scale.factor != 1.0:
@@ -177,10 +194,12 @@ class Pipeline:
             frame_id=frame.frame_id,
             camera=None if view.camera is None else view.camera.resized(height, width),
             scale=scale,
+            lighting=lighting,
             latency_ms={
                 'resize': shown.resize_ms,
                 'infer': infer_ms,
-                'scale': (scaled - start) * 1e3,
+                'light': (lit - start) * 1e3,
+                'scale': (scaled - lit) * 1e3,
                 'finish': (end - scaled) * 1e3,
             },
         )

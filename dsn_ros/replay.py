@@ -86,6 +86,7 @@ class _Replay:
         self.pipeline = Pipeline(engine, pipeline)
         self.poses = BagPoses(bag, pipeline.scale)
         self.scales = ScaleStatistics()
+        self.lights: Counter[str] = Counter()
         self.recorder = Recorder(folder, names, options.points)
         self.report = ReportBuilder(bag.path.name, names)
         self.latencies = Latencies()
@@ -151,6 +152,7 @@ class _Replay:
         }
         self.latencies.add(latency)
         self.scales.add(perception.scale)
+        self.lights[perception.lighting.condition] += 1
         self.report.add(perception, self.condition or None, latency)
         if self.truth:
             self.truth.add(perception, self.condition)
@@ -196,6 +198,7 @@ class _Replay:
             self.last,
         )
         metrics['topic'] = self.topic.name
+        metrics['lighting'] = dict(self.lights)
         if measured and 'scale' in metrics:
             metrics['scale'] |= self.scales.summary()
         return metrics | compared

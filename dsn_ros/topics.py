@@ -125,6 +125,8 @@ class OutputTopics:
             scale=seen.scale.factor,
             scale_spread=math.nan if seen.scale.spread is None else seen.scale.spread,
             scale_source=seen.scale.source,
+            lighting=seen.lighting.condition,
+            darkness=seen.lighting.darkness,
             calibrated=seen.camera is not None,
             **fields,
         )

@@ -11,15 +11,15 @@ __all__ = ['STEPS', 'Reliability']
 
 STEPS = 17  # of a table: confidences 0, 1/16, ... 1
 _LEVELS = np.arange(256) / 255
-_DOUBT = 0.002  # share of all pixels that each step of a table is told to be right already
+_DOUBT = 0.0005  # share of all pixels that each step of a table is told to be right already
 
 
 class Reliability:
     """Counts pixels and right labels by confidence (0 to 255), in any order."""
 
     def __init__(self) -> None:
-        self.pixels = np.zeros(256, dtype=np.int64)
-        self.right = np.zeros(256, dtype=np.int64)
+        self.pixels = np.zeros(256)
+        self.right = np.zeros(256)
 
     def add(self, confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> None:
         """Count pixels: ``confidence`` 0 to 1 and whether the label is right, of one shape."""
@@ -31,10 +31,10 @@ class Reliability:
         self.pixels += np.bincount(level, minlength=256)
         self.right += np.bincount(level[right.ravel()], minlength=256)
 
-    def merge(self, other: 'Reliability') -> None:
-        """Count what ``other`` counted, too."""
-        self.pixels += other.pixels
-        self.right += other.right
+    def merge(self, other: 'Reliability', weight: float = 1.0) -> None:
+        """Count what ``other`` counted too, each of its pixels as ``weight`` pixels."""
+        self.pixels += weight * other.pixels
+        self.right += weight * other.right
 
     def table(self) -> tuple[float, ...]:
         """Share of right labels at confidences in ``STEPS`` even steps of 0 to 1; never falls.

@@ -1,5 +1,6 @@
 """The metadata in a deploy graph: round trip, and each field named when it is wrong."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -25,6 +26,14 @@ def test_round_trip():
     assert after.golden.depth.dtype == np.float32
 
 
+def test_confidence_tables_survive_and_old_graphs_have_none():
+    assert 'confidence' not in json.loads(metadata().to_json())
+    assert ModelMetadata.from_json(metadata().to_json()).confidence == {}
+    tables = {'day': (0.0, 0.5, 0.5, 1.0), 'night': (0.1, 0.9)}
+    before = dataclasses.replace(metadata(), confidence=tables)
+    assert ModelMetadata.from_json(before.to_json()).confidence == tables
+
+
 @pytest.mark.parametrize(
     ('field', 'value', 'named'),
     [
@@ -39,6 +48,12 @@ def test_round_trip():
         ('focal_length', -1, 'focal_length'),
         ('precision', 'fp8', 'precision'),
         ('format_version', 2, 'format_version'),
+        ('confidence', {'day': [0.1]}, 'confidence of day'),
+        ('confidence', {'night': [0.2, 0.1, 1]}, 'confidence of night'),
+        ('confidence', {'dusk': [0, 1.5]}, 'confidence of dusk'),
+        ('confidence', {'dusk': [float('nan'), 1]}, 'confidence of dusk'),
+        ('confidence', {'dusk': 3}, 'int'),
+        ('confidence', [0, 1], 'list'),
         ('golden', {'depth': [[1]], 'labels': [[0]], 'confidence': [[0, 1]]}, 'golden'),
         ('golden', {'depth': [[1]], 'labels': [[9]], 'confidence': [[0]]}, 'golden'),
         ('golden', {'depth': [[0]], 'labels': [[0]], 'confidence': [[0]]}, 'golden'),

@@ -15,6 +15,7 @@ from dsn_ros.diagnostics import (
     camera_state,
     diagnose,
 )
+from dsn_ros.lighting import LightingState
 from dsn_ros.scale import Scale
 
 CAMERA = Camera.pinhole(96, 64, 80.0, 80.0, 47.5, 31.5)
@@ -22,7 +23,11 @@ ACTIVE = NodeFacts('active', image_topic='/image', camera_state='used', listened
 
 
 def seen(metric=True, camera=CAMERA):
-    return SimpleNamespace(scale=Scale(1.5, metric, 'because'), camera=camera)
+    return SimpleNamespace(
+        scale=Scale(1.5, metric, 'because'),
+        camera=camera,
+        lighting=LightingState('dusk', 0.4, 'dusk'),
+    )
 
 
 def after(*events):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dsn_core.labels import CITYSCAPES, UNLABELLED
 from dsn_ros.camera import Camera
+from dsn_ros.lighting import LightingState
 from dsn_ros.message_builders import BagMessages, RosMessages
 from dsn_ros.obstacles import OBSTACLE_DTYPE, ObstacleOptions, obstacle_classes, obstacle_cloud
 from dsn_ros.pipeline import Perception
@@ -33,6 +34,7 @@ def seen(labels, depth=5.0, confidence=255, scale=METRIC, calibrated=True):
         frame_id='camera',
         camera=camera if calibrated else None,
         scale=scale,
+        lighting=LightingState('day', 0.0, 'day'),
         latency_ms={},
     )
 

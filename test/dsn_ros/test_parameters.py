@@ -45,6 +45,7 @@ def test_the_defaults_are_those_of_the_pipeline():
         'scale.hold': scale.hold,
         'rectify': options.rectify,
         'fit': options.fit,
+        'lighting.hold': options.lighting_hold,
         'obstacles.max_range': obstacles.max_range,
         'obstacles.min_confidence': obstacles.min_confidence,
         'obstacles.voxel': obstacles.voxel,

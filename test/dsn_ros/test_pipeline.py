@@ -33,7 +33,7 @@ def test_sky_is_infinite_and_the_rest_is_the_engine_s():
     assert (seen.labels[:8] == SKY).all()
     assert (seen.stamp_ns, seen.frame_id) == (123, 'cam')
     assert seen.depth.dtype == np.float32
-    assert set(seen.latency_ms) == {'resize', 'infer', 'scale', 'finish'}
+    assert set(seen.latency_ms) == {'resize', 'infer', 'light', 'scale', 'finish'}
 
 
 @settings(max_examples=25, deadline=None)
@@ -183,3 +183,27 @@ def test_importing_the_pipeline_needs_neither_torch_nor_ros():
         [sys.executable, '-c', check], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == '[]'
+
+
+def test_the_light_is_told_and_what_is_not_lit_is_less_sure():
+    rng = np.random.default_rng(1)
+    night = rng.integers(0, 4, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    night[48:, 30:60] = rng.integers(60, 200, (HEIGHT - 48, 30, 3), dtype=np.uint8)  # headlights
+    seen = Pipeline(StandInEngine()).process(Frame(night))
+    assert seen.lighting.condition == 'night'
+    untouched = StandInEngine().infer(night[None]).confidence[0]
+    assert (seen.confidence[52:60, 36:54] == untouched[52:60, 36:54]).all()
+    dark = (slice(0, 32), slice(0, 96))
+    assert (seen.confidence[dark] <= np.rint(0.55 * untouched[dark])).mean() > 0.9
+
+
+def test_it_stays_day_until_it_has_been_dark_for_a_while():
+    pipeline = Pipeline(StandInEngine(), PipelineOptions(lighting_hold=2.0))
+    day, dark = np.full((HEIGHT, WIDTH, 3), 150, np.uint8), picture(green=3)
+    lights = [
+        pipeline.process(Frame(image, seconds * 10**9)).lighting.condition
+        for seconds, image in ((0, day), (1, dark), (2, dark), (3, dark))
+    ]
+    assert lights == ['day', 'day', 'day', 'night']
+    pipeline.forget()
+    assert pipeline.process(Frame(dark, 0)).lighting.condition == 'night'

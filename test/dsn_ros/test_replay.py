@@ -39,7 +39,7 @@ def test_every_frame_comes_out_with_its_stamp_and_frame(tmp_path):
     metrics = replay(bag, tmp_path / 'out', StandInEngine())
     assert (metrics['frames_in'], metrics['frames_out'], metrics['dropped']) == (7, 7, {})
     assert json.loads((tmp_path / 'out' / 'metrics.json').read_text()) == metrics
-    assert {'decode', 'resize', 'infer', 'scale', 'finish', 'write', 'total'} == set(
+    assert {'decode', 'resize', 'infer', 'light', 'scale', 'finish', 'write', 'total'} == set(
         metrics['latency_ms']
     )
     out = contents(tmp_path / 'out')

@@ -8,6 +8,7 @@ import numpy as np
 from dsn_ros.diagnostics import NEWER, TOO_OLD, Statistics
 from dsn_ros.errors import MessageError
 from dsn_ros.latest import Latest
+from dsn_ros.lighting import LightingState
 from dsn_ros.pipeline import PipelineOptions
 from dsn_ros.scale import Scale
 from dsn_ros.worker import Channel, Settings, Worker
@@ -73,6 +74,7 @@ class Bench:
             stamp_ns=shown.frame.stamp_ns,
             scale=Scale(1.0, True, ''),
             camera=None,
+            lighting=LightingState('day', 0.0, 'day'),
             latency_ms={'infer': infer_ms},
         )
 

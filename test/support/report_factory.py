@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from dsn_core.labels import CITYSCAPES
+from dsn_ros.lighting import LightingState
 from dsn_ros.pipeline import Perception
 from dsn_ros.report import ReportBuilder
 from dsn_ros.scale import Scale
@@ -53,6 +54,7 @@ def perception(
         frame_id='camera',
         camera=None,
         scale=scale,
+        lighting=LightingState('day', 0.0, 'day'),
         latency_ms={'resize': 1.0, 'infer': infer_ms, 'total': 999.0},
     )
 
