@@ -191,4 +191,25 @@ def ablate(
         raise typer.Exit(1)
 
 
-VERBS = (export, profile, simulate, train, evaluate, ablate)
+def calibrate_confidence(
+    model: Annotated[Path, typer.Argument(help='Deploy graph (.onnx).')],
+    config: Annotated[Path, typer.Argument(help='Configuration (.yaml) of dsn evaluate.')],
+    out: Annotated[Path, typer.Option('--out', '-o', help='Deploy graph (.onnx) to write.')],
+    overrides: Annotated[list[str] | None, typer.Argument(help='key=value ...')] = None,
+) -> None:
+    """Measure how far a graph's confidence can be believed, by light; write it into the graph.
+
+    Example: `dsn calibrate-confidence my.onnx config/eval/confidence.yaml --out calibrated.onnx`
+    """
+    from dsn_ros.calibrate_confidence import calibrate_confidence as run
+
+    with progress_bar(config.stem) as show:
+        fits = run(model, config, out, overrides or [], show)
+    for name, fit in fits.items():
+        OUTPUT.print(
+            f'{name}: {fit.pictures} pictures, calibration error {fit.before:.1%}, '
+            f'{fit.after:.1%} with the table'
+        )
+
+
+VERBS = (export, profile, simulate, train, evaluate, ablate, calibrate_confidence)

@@ -39,7 +39,7 @@ def test_every_verb_has_help_with_an_example_or_a_description(verb):
 
 
 def test_the_verbs_there_are():
-    known = 'ablate calibrate engine evaluate export infer profile replay simulate train'
+    known = 'ablate calibrate calibrate-confidence engine evaluate export infer profile replay simulate train'
     assert ' '.join(VERBS) == known
 
 
