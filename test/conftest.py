@@ -1,6 +1,7 @@
 """Fixtures that many tests share."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,14 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / 'shared'
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _processes_find_support() -> None:
+    """Let workers of Ray import what their tasks are made of, as pytest lets us."""
+    here = str(Path(__file__).parent)
+    known = os.environ.get('PYTHONPATH')
+    os.environ['PYTHONPATH'] = os.pathsep.join([here, known] if known else [here])
 
 
 @pytest.fixture(autouse=True)

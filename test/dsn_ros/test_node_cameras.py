@@ -184,3 +184,42 @@ def test_the_height_that_tf_tells_makes_depth_metric(start_node):
     assert 0.3 < once < 3
     assert factor(1_700_000_100, 1.5) == pytest.approx(1.5 * once, rel=0.05)
     assert process.stop() == 0, process.said
+
+
+def test_the_camera_may_change_its_size_and_encoding_and_be_calibrated_late(
+    start_node, tiny_model
+):
+    process, robot = active(start_node, tiny_model)
+    heard = robot.listen(Image, '/depth/image')
+    infos = robot.listen(CameraInfo, '/depth/camera_info')
+    camera = robot.publisher(Image, '/image')
+    robot.warm_up(camera, image(robot, 0), heard)
+    small = picture(48, 64)
+    frames = [
+        robot.messages.image(picture(HEIGHT, WIDTH), 'rgb8', robot.header(START)),
+        robot.messages.image(small, 'bgr8', robot.header(START + 1)),
+        robot.messages.image(
+            np.ascontiguousarray(small[..., 0]), 'mono8', robot.header(START + 2)
+        ),
+        robot.messages.image(picture(HEIGHT, WIDTH), 'rgb8', robot.header(START + 3)),
+    ]
+    for i, frame in enumerate(frames):
+        camera.publish(frame)
+        robot.wait(lambda n=i + 1: len(heard) == n, f'frame {i}')
+    assert stamps(heard) == [START + i for i in range(4)]
+    assert not infos
+    _, message, _ = robot.diagnosis(lambda level, _m, _v: level == 1)
+    assert 'depth is relative' in message
+    info = robot.publisher(CameraInfo, '/camera_info')
+    for _ in range(5):
+        info.publish(robot.messages.camera_info(camera_fields(HEIGHT, WIDTH), robot.header(START)))
+        robot.spin(0.2)
+    camera.publish(image(robot, START + 4))
+    robot.wait(lambda: infos, 'camera_info')
+    # It is of the large pictures: to a small one it says nothing.
+    camera.publish(robot.messages.image(small, 'rgb8', robot.header(START + 5)))
+    robot.wait(lambda: len(heard) == 6, 'depth of the small picture')
+    robot.spin(0.3)
+    assert stamps(infos) == [START + 4]
+    robot.diagnosis(lambda _l, _m, v: 'the images are 64 x 48' in v.get('camera_info', ''))
+    assert process.stop() == 0, process.said
