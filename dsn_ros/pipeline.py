@@ -163,13 +163,13 @@ class Pipeline:
         view, frame = shown.view, shown.frame
         depth, labels, confidence = (maps[index] for maps in prediction)
         start = time.perf_counter()
+        scale = self._scale(shown, depth, labels, confidence)
+        scaled = time.perf_counter()
         self._lighting.hold = self.options.lighting_hold
         lighting = self._lighting.update(shown.image, frame.stamp_ns)
         confidence = calibrated(confidence, lighting.condition, self._tables)
         confidence = dimmed(confidence, light_share(shown.image))
         lit = time.perf_counter()
-        scale = self._scale(shown, depth, labels, confidence)
-        scaled = time.perf_counter()
         if scale.factor != 1.0:
             depth = depth * np.float32(scale.factor)
         height, width, image = self.engine.height, self.engine.width, shown.image
@@ -198,9 +198,9 @@ class Pipeline:
             latency_ms={
                 'resize': shown.resize_ms,
                 'infer': infer_ms,
-                'light': (lit - start) * 1e3,
-                'scale': (scaled - lit) * 1e3,
-                'finish': (end - scaled) * 1e3,
+                'scale': (scaled - start) * 1e3,
+                'light': (lit - scaled) * 1e3,
+                'finish': (end - lit) * 1e3,
             },
         )
 
