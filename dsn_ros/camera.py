@@ -4,17 +4,15 @@ import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.data.lens import Lens
 from dsn_ros.messages import CameraInfoFields
 
-__all__ = ['FISHEYE', 'Camera', 'is_rectified']
+__all__ = ['Camera', 'is_rectified']
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-_RAY_ERROR = 0.5  # pixels
-FISHEYE = ('equidistant', 'fisheye')
 
 
 @dataclass(frozen=True)
@@ -166,18 +164,8 @@ def _rays(camera: Camera) -> NDArray[np.float32]:
         y = (v - k[1, 2]) / k[1, 1]
         rays = np.stack([x, y], axis=-1)
     else:
-        pixels = np.stack([u, v], axis=-1).reshape(-1, 1, 2)
-        d = np.array(camera.d, dtype=np.float64)
-        if camera.distortion_model in FISHEYE:
-            rays = cv2.fisheye.undistortPoints(pixels, k, d[:4])
-            again = cv2.fisheye.distortPoints(rays, k, d[:4])
-        else:
-            # More rounds than OpenCV's five: the corners of a wide lens need them.
-            criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
-            rays = cv2.undistortPointsIter(pixels, k, d, np.eye(3), np.eye(3), criteria)
-            points = cv2.convertPointsToHomogeneous(rays)
-            again, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), k, d)
-        rays = np.where(np.abs(again - pixels) < _RAY_ERROR, rays, np.nan)
+        lens = Lens(k, np.array(camera.d, dtype=np.float64), camera.distortion_model)
+        rays = lens.rays(np.stack([u, v], axis=-1).reshape(-1, 2))
         rays = rays.reshape(camera.height, camera.width, 2)
     result = np.ascontiguousarray(rays, dtype=np.float32)
     result.flags.writeable = False  # shared by every caller

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.data.lens import Lens
 from dsn_ros.bag_tf import TransformTree
 from dsn_ros.bags import Bag
-from dsn_ros.camera import FISHEYE, Camera
+from dsn_ros.camera import Camera
 from dsn_ros.errors import BagError, MessageError
 from dsn_ros.messages import stamp_ns
 from dsn_ros.pipeline import Perception
@@ -140,16 +140,11 @@ def _pixels(points: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
     """(N, 2) u, v of points (N, 3) before the camera; pixel (0, 0) is the first one's centre."""
     k = np.array(camera.k, dtype=np.float64).reshape(3, 3)
     rays = points[:, :2] / points[:, 2:]
-    if not any(camera.d):
+    if not camera.distorted:
         return np.asarray(rays * (k[0, 0], k[1, 1]) + (k[0, 2], k[1, 2]))
-    d = np.array(camera.d, dtype=np.float64)
-    if camera.distortion_model in FISHEYE:
-        pixels = cv2.fisheye.distortPoints(rays[:, None], k, d[:4])
-    else:
-        pixels, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), k, d)
+    lens = Lens(k, np.array(camera.d, dtype=np.float64), camera.distortion_model)
     with np.errstate(invalid='ignore'):
-        seen = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
-        return np.nan_to_num(seen, nan=-1e6, posinf=-1e6, neginf=-1e6)
+        return np.nan_to_num(lens.pixels(rays), nan=-1e6, posinf=-1e6, neginf=-1e6)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsn_core.data.calibration import Calibration
+from dsn_core.data.lens import Lens
 from dsn_core.data.rectify import rectifier
 from dsn_core.errors import UserError
-from dsn_ros.camera import FISHEYE, Camera
+from dsn_ros.camera import Camera
 
 __all__ = ['Fit', 'View', 'resize_picture', 'view_of']
 
@@ -122,14 +123,9 @@ def _maps(view: View, rows: int, columns: int, height: int, width: int) -> tuple
     k = _shrunk(view.source, rows, columns)
     pinhole = np.array(view.camera.resized(height, width).k).reshape(3, 3)
     turn = np.array(view.source.r).reshape(3, 3) if view.source.has_projection else _IDENTITY
-    turn = turn if turn.any() else _IDENTITY
     d = np.array(view.source.d, dtype=np.float64)
-    size = (width, height)
-    if view.source.distortion_model in FISHEYE:
-        x, y = cv2.fisheye.initUndistortRectifyMap(k, d[:4], turn, pinhole, size, cv2.CV_32FC1)
-    else:
-        x, y = cv2.initUndistortRectifyMap(k, d, turn, pinhole, size, cv2.CV_32FC1)
-    return x, y
+    lens = Lens(k, d, view.source.distortion_model)
+    return lens.maps(pinhole, (width, height), cv2.CV_32FC1, turn if turn.any() else None)
 
 
 @lru_cache(maxsize=16)
