@@ -12,20 +12,22 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / 'shared'
 
 
-@pytest.fixture(autouse=True, scope='session')
-def _processes_find_support() -> None:
-    """Let workers of Ray import what their tasks are made of, as pytest lets us."""
-    here = str(Path(__file__).parent)
-    known = os.environ.get('PYTHONPATH')
-    os.environ['PYTHONPATH'] = os.pathsep.join([here, known] if known else [here])
-
-
 @pytest.fixture(autouse=True)
 def _our_loggers_propagate() -> None:
     """Let caplog see our loggers: those made after an import of ROS's launch do not pass on."""
     for name, logger in logging.root.manager.loggerDict.items():
         if name.startswith(('dsn_ros', 'dsn_core')) and isinstance(logger, logging.Logger):
             logger.propagate = True
+
+
+@pytest.fixture(scope='module')
+def workers_find_support() -> Iterator[None]:
+    """Let Ray's workers import what tasks in test/support are made of, as pytest lets us."""
+    # The packages first: folders of tests bear their names.
+    folders = [str(REPOSITORY), str(REPOSITORY / 'test'), os.environ.get('PYTHONPATH', '')]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('PYTHONPATH', os.pathsep.join(filter(None, folders)))
+        yield
 
 
 @pytest.fixture(scope='session')

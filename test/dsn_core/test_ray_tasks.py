@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
-def cluster():
+def cluster(workers_find_support):
     with ray_cluster('local', cpus=2) as cluster:
         yield cluster
 

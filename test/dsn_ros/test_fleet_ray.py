@@ -54,7 +54,9 @@ def without_times(summary):
     return {**summary, 'bags': {n: {**b, 'rate_hz': 0} for n, b in summary['bags'].items()}}
 
 
-def test_six_bags_two_workers_one_killed_in_the_middle(bags, options, tiny_model, tmp_path):
+def test_six_bags_two_workers_one_killed_in_the_middle(
+    bags, options, tiny_model, tmp_path, workers_find_support
+):
     here = tmp_path / 'here'
     alone = replay_fleet(expand([bags], here), here, partial(BagWorker, options), Processes(1))
     out, notes = tmp_path / 'out', tmp_path / 'notes'

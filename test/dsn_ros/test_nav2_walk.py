@@ -291,8 +291,7 @@ def test_the_node_s_topics_walked_as_the_layers_do(tmp_path):
         info = robot.publisher(CameraInfo, '/camera_info')
         camera = robot.publisher(Image, '/image')
         header = robot.messages.header(STAMP, FRAME)
-        info.publish(robot.messages.camera_info(CAMERA.to_info(), header))
-        robot.spin(0.3)
+        robot.insist(info, robot.messages.camera_info(CAMERA.to_info(), header))
         frames = [topic for topic in wanted if topic != 'labels/label_info']
         first = robot.messages.image(PICTURE, 'rgb8', robot.messages.header(1, FRAME))
         robot.warm_up(camera, first, *(heard[topic] for topic in frames))

@@ -69,9 +69,7 @@ def test_a_lens_is_taken_out_of_the_picture_and_of_the_camera_info(start_node, t
     points = robot.listen(PointCloud2, '/points')
     info = robot.publisher(CameraInfo, '/camera_info')
     fields = camera_fields(HEIGHT, WIDTH)
-    for _ in range(5):
-        info.publish(robot.messages.camera_info(fields, robot.header(START)))
-        robot.spin(0.2)
+    robot.insist(info, robot.messages.camera_info(fields, robot.header(START)))
     camera = robot.publisher(Image, '/image')
     robot.warm_up(camera, image(robot, 0), heard, points)
     camera.publish(image(robot, START))
@@ -211,9 +209,8 @@ def test_the_camera_may_change_its_size_and_encoding_and_be_calibrated_late(
     _, message, _ = robot.diagnosis(lambda level, _m, _v: level == 1)
     assert 'depth is relative' in message
     info = robot.publisher(CameraInfo, '/camera_info')
-    for _ in range(5):
-        info.publish(robot.messages.camera_info(camera_fields(HEIGHT, WIDTH), robot.header(START)))
-        robot.spin(0.2)
+    fields = camera_fields(HEIGHT, WIDTH)
+    robot.insist(info, robot.messages.camera_info(fields, robot.header(START)))
     camera.publish(image(robot, START + 4))
     robot.wait(lambda: infos, 'camera_info')
     # It is of the large pictures: to a small one it says nothing.

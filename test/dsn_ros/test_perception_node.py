@@ -76,9 +76,7 @@ def image(robot, stamp, encoding='rgb8', seed=0):
 
 def give_camera_info(robot):
     publisher = robot.publisher(CameraInfo, '/camera_info')
-    for _ in range(5):  # best effort, and the node may not know of this publisher yet
-        publisher.publish(robot.messages.camera_info(CAMERA.to_info(), robot.header(START)))
-        robot.spin(0.2)
+    robot.insist(publisher, robot.messages.camera_info(CAMERA.to_info(), robot.header(START)))
 
 
 @pytest.mark.parametrize('encoding', ['rgb8', 'bgr8'])

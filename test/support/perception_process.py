@@ -89,6 +89,12 @@ class Robot:
         self.wait(publisher.get_subscription_count, f'a subscription to {topic}')
         return publisher
 
+    def insist(self, publisher, message):
+        """Publish ``message`` more than once: the node may not know of ``publisher`` yet."""
+        for _ in range(5):
+            publisher.publish(message)
+            self.spin(0.2)
+
     def warm_up(self, publisher, message, *heard):
         """Publish ``message`` until all of ``heard`` get something, then empty them.
 

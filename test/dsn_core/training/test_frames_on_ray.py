@@ -36,7 +36,7 @@ def _one_thread():
 
 
 @pytest.fixture(scope='module')
-def runner():
+def runner(workers_find_support):
     with ray_cluster('local', cpus=2) as cluster:
         yield cluster.workers(2, Share())
 
