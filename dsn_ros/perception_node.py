@@ -89,17 +89,20 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
                 raise UserError('; '.join(self._parameter_problems.values()))
             self._configure()
         except UserError as error:
-            self._problem = f'not configured: {error}'
-            self.get_logger().error(self._problem)
-            return FAILURE
+            return self._not_configured(str(error), str(error))
         except Exception as error:  # rclpy would swallow it without a word
             if not self.context.ok():
                 return FAILURE  # stopped while loading: nothing can be made any more
-            self._problem = f'not configured: {type(error).__name__}: {error}'
-            self.get_logger().error(traceback.format_exc())
-            return FAILURE
+            said = f'{type(error).__name__}: {error}'
+            return self._not_configured(said, traceback.format_exc())
         self._problem = ''
         return super().on_configure(state)
+
+    def _not_configured(self, problem: str, log: str) -> TransitionCallbackReturn:
+        self._problem = f'not configured: {problem}'
+        self.get_logger().error(f'not configured: {log}')
+        self._release()
+        return FAILURE
 
     def on_activate(self, state: Any) -> TransitionCallbackReturn:
         """Begin to listen to the cameras."""

@@ -78,7 +78,6 @@ def test_six_bags_two_workers_one_killed_in_the_middle(
     }
     killed, other = workers['drive_2']
     assert killed != other
-    assert len({pid for pids in workers.values() for pid in pids}) == 3
     assert without_times(summary) == without_times(alone)
     assert json.loads((out / 'summary.json').read_text()) == summary
     for name in NAMES:
