@@ -1,13 +1,15 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and records that may not be there."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dsn_core.errors import UserError
 
-__all__ = ['PARTIAL', 'replacing']
+__all__ = ['PARTIAL', 'json_object', 'replacing']
 
 PARTIAL = '.partial'
 """How the name of a file ends while it is written."""
@@ -32,3 +34,12 @@ def replacing(path: Path) -> Iterator[Path]:
             f'{path} cannot be written ({error.strerror or error}): make room there or choose '
             f'another folder'
         ) from error
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``; empty where there is none, or none that can be read."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

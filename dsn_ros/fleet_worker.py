@@ -1,7 +1,6 @@
 """One bag of many: its result in a folder of its own, made only if it is not there already."""
 
 import fcntl
-import json
 import logging
 import shutil
 import socket
@@ -15,6 +14,7 @@ import cv2
 
 from dsn_core import __version__
 from dsn_core.digest import sha256
+from dsn_core.files import json_object
 from dsn_core.ray_tasks import check_shared
 from dsn_ros.bag_frames import BagSource
 from dsn_ros.engines import Engine, EngineError, default_model, load_engine, read_model
@@ -103,11 +103,11 @@ class BagWorker:
             return Outcome(error=f'{task.path}: {type(error).__name__}: {reason}')
 
     def _result(self, task: BagTask) -> Outcome:
-        record = _read(task.folder / RECORD)
+        record = json_object(task.folder / RECORD)
         files = _digests(BagSource(task.path).files(), record.get('files', []))
         wanted = {'bag': [[name, sha256] for name, _, _, sha256 in files], **self.options.key()}
         if record.get('key') == wanted and _whole(task.folder, record):
-            metrics = _read(task.folder / 'metrics.json')
+            metrics = json_object(task.folder / 'metrics.json')
             if metrics:
                 return Outcome(self._judged(task.folder, metrics), reused=True)
         for left in task.folder.glob('.partial-*'):  # of a run that was killed
@@ -194,15 +194,6 @@ def _alone_at(folder: Path) -> Iterator[None]:
                 f'{path} cannot be locked ({error.strerror}): choose another folder with --out'
             ) from error
         yield
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is none."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _whole(folder: Path, record: dict[str, Any]) -> bool:

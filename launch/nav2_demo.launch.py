@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
+from dsn_ros.installed import installed
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 HERE = Path(__file__).resolve().parent
@@ -210,11 +210,3 @@ def _number(given, name: str) -> float:
         return float(given(name))
     except ValueError:
         raise RuntimeError(f'launch argument {name} is {given(name)!r}: give a number') from None
-
-
-def installed(package: str) -> bool:
-    try:
-        get_package_prefix(package)
-    except PackageNotFoundError:
-        return False
-    return True

@@ -8,7 +8,6 @@ found in the bag. Time is the bag's.
 
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -21,6 +20,7 @@ from launch.actions import (
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.event_handlers import OnStateTransition
 
+from dsn_ros.installed import installed
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 PERCEPTION = str(Path(__file__).resolve().parent / 'perception.launch.py')
@@ -92,7 +92,7 @@ def choose(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         'image_transport': transport,
         'camera_info': camera_info,
         'use_sim_time': 'true',
-        'rviz': given('rviz') if given('rviz') != 'auto' else _has_rviz(),
+        'rviz': given('rviz') if given('rviz') != 'auto' else str(installed('rviz2')).lower(),
     }
     play = ['ros2', 'bag', 'play', str(path), '--clock', CLOCK_HZ, '--rate', given('rate')]
     play += ['--start-offset', given('start_offset'), '--disable-keyboard-controls']
@@ -106,11 +106,3 @@ def choose(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         # Not before: the first frames would be lost.
         RegisterEventHandler(OnStateTransition(goal_state='active', entities=[player])),
     ]
-
-
-def _has_rviz() -> str:
-    try:
-        get_package_prefix('rviz2')
-    except PackageNotFoundError:
-        return 'false'
-    return 'true'

@@ -21,6 +21,16 @@ def _our_loggers_propagate() -> None:
 
 
 @pytest.fixture(scope='module')
+def one_thread() -> Iterator[None]:
+    """Let PyTorch take one thread."""
+    torch = pytest.importorskip('torch', reason='torch is not installed')
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope='module')
 def workers_find_support() -> Iterator[None]:
     """Let Ray's workers import what tasks in test/support are made of, as pytest lets us."""
     # The packages first: folders of tests bear their names.

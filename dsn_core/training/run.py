@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dsn_core.digest import Digests
-from dsn_core.files import PARTIAL, replacing
+from dsn_core.files import PARTIAL, json_object, replacing
 from dsn_core.training import world
 
 __all__ = ['WORK', 'Run', 'StageResult']
@@ -64,7 +64,7 @@ class Run:
         if world.rank() == 0:
             self._prepare(folder, json.loads(json.dumps(inputs())))
         world.barrier()
-        record = _read(folder / RECORD)
+        record = json_object(folder / RECORD)
         made = record['state'] != 'done'
         if made:
             metrics = dict(work(folder))
@@ -72,7 +72,7 @@ class Run:
             if world.rank() == 0:
                 self._finish(folder, record, metrics)
             world.barrier()
-            record = _read(folder / RECORD)
+            record = json_object(folder / RECORD)
         else:
             _logger.info('%s: done and up to date', name)
         return StageResult(folder, record['digest'], record['metrics'], made)
@@ -80,7 +80,7 @@ class Run:
     def _prepare(self, folder: Path, inputs: dict[str, Any]) -> None:
         """Leave ``folder`` with a record of these inputs: done, or to be worked on."""
         name = folder.name
-        record = _read(folder / RECORD)
+        record = json_object(folder / RECORD)
         if record and record.get('inputs') != inputs:
             changed = [k for k in inputs if record.get('inputs', {}).get(k) != inputs[k]]
             _logger.warning(
@@ -140,15 +140,6 @@ def _set_aside(folder: Path) -> Path:
         number += 1
     folder.rename(aside)
     return aside
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The record; empty where there is none, or none that can be read."""
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:

@@ -2,15 +2,14 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
 from support.dataset_factory import LIDARSEG, US, NuScenes, points_of
+from support.perfect_rows import predictions, scores_of_truth_and_double
 
 from dsn_core.data.nuscenes_splits import VALIDATION_SCENES
 from dsn_core.errors import ConfigError, UserError
 from dsn_core.evaluation.config import EvaluationConfig, load_evaluation
-from dsn_core.evaluation.folder_row import FolderRow
 from dsn_core.evaluation.nuscenes_set import TRAIN_NAMES, NuScenesSet
 from dsn_core.evaluation.run import evaluate
 from dsn_core.evaluation.tables import tables
@@ -158,34 +157,14 @@ def test_without_lidarseg_depth_alone_and_it_is_said_once(tmp_path, data, caplog
     assert caplog.text.count('depth is scored alone') == 1
 
 
-def predictions(root, found, factor=1.0):
-    root.mkdir()
-    for sample in found:
-        depth = np.where(sample.depth > 0, sample.depth * factor, 30.0)
-        np.save(root / f'{sample.name}.depth.npy', depth.astype(np.float32))
-        labels = np.where(sample.labels == 255, 0, sample.labels).astype(np.uint8)
-        cv2.imwrite(str(root / f'{sample.name}.labels.png'), labels)
-    return FolderRow(root)
-
-
 def test_truth_is_perfect_and_its_double_only_when_scaled(tmp_path, data):
     each = NuScenesSet(data.write())
     found = list(each.samples(tmp_path))
-    rows = (
-        predictions(tmp_path / 'perfect', found),
-        predictions(tmp_path / 'double', found, 2.0),
+    scores, config = scores_of_truth_and_double(
+        tmp_path, each, found, 'table_2', ('day-clear', 'night')
     )
-    config = EvaluationConfig((each,), rows)
-    scores = evaluate(config, tmp_path / 'work')
-    perfect, double = (score.conditions for score in scores)
+    double = scores[1].conditions
     for condition in ('day-clear', 'night'):
-        for scaling in ('median_scaled', 'unscaled'):
-            errors = list(perfect[condition]['depth']['table_2'][scaling].values())
-            assert errors == pytest.approx([0, 0, 0, 0, 1, 1, 1], abs=1e-5)
-        assert perfect[condition]['labels']['miou'] == 1
-        errors = double[condition]['depth']['table_2']
-        assert errors['median_scaled']['abs_rel'] == pytest.approx(0, abs=1e-5)
-        assert errors['unscaled']['abs_rel'] > 0.5
         assert double[condition]['scale']['median'] == pytest.approx(2)
     printed = {table.title.split(':')[0]: table for table in tables(scores, config)}
     (block,) = printed['Table 2'].blocks

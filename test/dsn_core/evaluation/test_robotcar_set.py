@@ -4,12 +4,11 @@ import cv2
 import numpy as np
 import pytest
 from support.dataset_factory import US, write_extrinsics, write_robotcar, write_scans
+from support.perfect_rows import scores_of_truth_and_double
 
 from dsn_core.errors import ConfigError, UserError
-from dsn_core.evaluation.config import EvaluationConfig, load_evaluation
-from dsn_core.evaluation.folder_row import FolderRow
+from dsn_core.evaluation.config import load_evaluation
 from dsn_core.evaluation.robotcar_set import RobotCarSet
-from dsn_core.evaluation.run import evaluate
 from dsn_core.evaluation.tables import tables
 
 HEIGHT, WIDTH = 48, 64
@@ -210,17 +209,6 @@ def both(tmp_path, straight):
     return {'day': straight, 'night': night}
 
 
-def predictions(root, found, factor=1.0):
-    for sample in found:
-        stem = root / sample.name
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        depth = np.where(sample.depth > 0, sample.depth * factor, 30.0)
-        np.save(f'{stem}.depth.npy', depth.astype(np.float32))
-        labels = np.where(sample.labels == 255, 0, sample.labels).astype(np.uint8)
-        assert cv2.imwrite(f'{stem}.labels.png', labels)
-    return FolderRow(root)
-
-
 def write_labels(folder, stamps, value=None):
     folder.mkdir(exist_ok=True)
     labels = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 21
@@ -238,21 +226,7 @@ def test_truth_is_perfect_and_its_double_only_when_scaled(tmp_path, both):
     found = list(each.samples(tmp_path))
     assert [f.condition for f in found] == ['day'] * 3 + ['night'] * 3
     np.testing.assert_array_equal(found[0].labels, labels)
-    rows = (
-        predictions(tmp_path / 'perfect', found),
-        predictions(tmp_path / 'double', found, 2.0),
-    )
-    config = EvaluationConfig((each,), rows)
-    scores = evaluate(config, tmp_path / 'work')
-    perfect, double = (score.conditions for score in scores)
-    for condition in ('day', 'night'):
-        for scaling in ('median_scaled', 'unscaled'):
-            errors = list(perfect[condition]['depth']['table_1'][scaling].values())
-            assert errors == pytest.approx([0, 0, 0, 0, 1, 1, 1], abs=1e-5)
-        assert perfect[condition]['labels']['miou'] == 1
-        errors = double[condition]['depth']['table_1']
-        assert errors['median_scaled']['abs_rel'] == pytest.approx(0, abs=1e-5)
-        assert errors['unscaled']['abs_rel'] > 0.5
+    scores, config = scores_of_truth_and_double(tmp_path, each, found, 'table_1', ('day', 'night'))
     printed = {table.title.split(':')[0]: table for table in tables(scores, config)}
     for block in printed['Table 1'].blocks:
         cells = {line.name: line.cells for line in block.lines}

@@ -26,13 +26,8 @@ EPOCH = 4
 DOMAINS = ('day', 'night')
 
 
-@pytest.fixture(scope='module', autouse=True)
-def _one_thread():
-    """So small are these networks that threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+# So small are these networks that threads only wait for each other.
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @pytest.fixture(scope='module')

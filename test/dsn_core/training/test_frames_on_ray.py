@@ -26,13 +26,8 @@ from dsn_core.training.translation import Generators, TranslateConfig, translate
 HEIGHT, WIDTH = 64, 96
 
 
-@pytest.fixture(scope='module', autouse=True)
-def _one_thread():
-    """As the workers have: sums in the same order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+# As the workers have: sums in the same order.
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @pytest.fixture(scope='module')

@@ -37,13 +37,8 @@ DAYS, NIGHTS = 11, 6
 HEIGHT, WIDTH = 34, 51  # no multiples of 4
 
 
-@pytest.fixture(scope='module', autouse=True)
-def _one_thread():
-    """So small are these networks that threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+# So small are these networks that threads only wait for each other.
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @pytest.fixture(scope='module')
