@@ -95,7 +95,6 @@ class SupervisedStage(lightning.LightningModule):
             self.network.parameters(),
             lr=self.phase.learning_rate,
             weight_decay=self.config.weight_decay,
-            fused=True,
         )
         steps = self.phase.samples // self.phase.batch_size
         warm_up = max(1, round(_WARM_UP * steps))
