@@ -1,6 +1,8 @@
 """Errors that are the user's to mend."""
 
-__all__ = ['ConfigError', 'UserError', 'require']
+__all__ = ['ConfigError', 'UserError', 'quoted', 'require']
+
+_QUOTED = 60  # characters of a foreign text that a message shows
 
 
 class UserError(Exception):
@@ -18,3 +20,12 @@ def require(condition: bool, name: str, what: str, value: object) -> None:
     """Raise ConfigError saying that field ``name`` must be ``what``, unless ``condition``."""
     if not condition:
         raise ConfigError(f'{name} must be {what}, got {value!r}')
+
+
+def quoted(text: object) -> str:
+    """A text from outside (a field of a message, a name in a file) for an error's one line.
+
+    In quotes, without control characters, and not longer than a line bears.
+    """
+    shown = str(text)
+    return repr(shown if len(shown) <= _QUOTED else f'{shown[:_QUOTED]}...')

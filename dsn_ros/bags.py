@@ -103,9 +103,15 @@ class Bag:
         """Make the message object (the bag library's dataclass) of a stored message.
 
         Raises:
-            MessageError: this message is damaged or of an unknown type; others may be fine.
+            MessageError: this message is damaged, of an unknown type or from before 1970; others
+                may be fine.
 
         """
+        if message.receive_ns < 0:  # no bag that is written could hold it
+            raise MessageError(
+                f'{message.topic}: a message received at {message.receive_ns} ns, before 1970: it '
+                'is left out'
+            )
         try:
             return self._source.deserialize(message)
         except Exception as error:  # damaged bytes make whatever error the parser stumbles into
