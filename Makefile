@@ -1,8 +1,8 @@
 # Each target does its own set-up, in virtual environments below .venv.
 PYTHON ?= python3
-# Only what is locked, from files whose hashes are locked, and none that runs code to install.
-LOCKED := -m pip install --quiet --no-deps --require-hashes --only-binary :all: --requirement
-OURS := -m pip install --quiet --no-deps --no-build-isolation --editable .
+# Only what is locked, by its hash. Of empy alone there is no wheel: its setup.py is run.
+INSTALL := -m pip install --quiet --no-deps --no-build-isolation
+LOCKED := $(INSTALL) --require-hashes --only-binary :all: --no-binary empy --requirement
 OUT ?= out
 # ROS's Python packages live outside of any virtual environment: let the tests see them.
 SITE := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo --system-site-packages)
@@ -23,20 +23,22 @@ lint: .venv/test/ready ## Style and types
 	.venv/test/bin/ruff format --check .
 	.venv/test/bin/mypy
 
-.venv/demo/ready: setup.py requirements/demo.txt
+.venv/demo/ready: setup.py requirements/build.txt requirements/demo.txt
 	$(PYTHON) -m venv .venv/demo
+	.venv/demo/bin/python $(LOCKED) requirements/build.txt
 	.venv/demo/bin/python $(LOCKED) requirements/demo.txt
-	.venv/demo/bin/python $(OURS)
+	.venv/demo/bin/python $(INSTALL) --editable .
 	touch $@
 
 .venv/test/ready: setup.py $(wildcard requirements/*.txt)
 	$(PYTHON) -m venv $(SITE) .venv/test
+	.venv/test/bin/python $(LOCKED) requirements/build.txt
 	.venv/test/bin/python $(LOCKED) requirements/test.txt
 	.venv/test/bin/python $(LOCKED) requirements/torch.txt
 	@# A registry has the build for NVIDIA, which does not load without its libraries.
 	.venv/test/bin/python -c 'import torch' 2>/dev/null || \
 		.venv/test/bin/python $(LOCKED) requirements/torch-cuda.txt
-	.venv/test/bin/python $(OURS)
+	.venv/test/bin/python $(INSTALL) --editable .
 	touch $@
 
 clean: ## Remove the environments and what the demo wrote

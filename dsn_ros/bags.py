@@ -17,6 +17,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
+from dsn_core.errors import printable
 from dsn_ros.bag_salvage import BagMessage, Salvage, is_cut_off, unpacked
 from dsn_ros.bag_topics import TopicInfo, choose_image_topic, find_camera_info_topic
 from dsn_ros.errors import BagError, MessageError
@@ -121,7 +122,7 @@ class Bag:
             ) from error
 
     def _note(self, *problems: str) -> None:
-        self.problems.extend(p for p in problems if p not in self.problems)
+        self.problems.extend(p for p in map(printable, problems) if p not in self.problems)
 
 
 class _Source(Protocol):

@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from dsn_core.errors import printable
 from dsn_ros.fleet_summary import COMPARISON_HEADER, HEADER, comparison_cells, table_rows
 from dsn_ros.thresholds import crossed
 
@@ -32,7 +33,7 @@ class _Plain(Console):
     """Prints texts of files and users, whose control characters command no terminal."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        clean = (_printable(each) if isinstance(each, str) else each for each in objects)
+        clean = (printable(each) if isinstance(each, str) else each for each in objects)
         super().print(*clean, **options)
 
 
@@ -118,7 +119,7 @@ def print_summary(summary: dict[str, Any], out: Path) -> None:
     """Print what a replay of many bags left in ``out``."""
     table = Table(*HEADER, box=SIMPLE_HEAD, pad_edge=False)
     for row in table_rows(summary):
-        table.add_row(*map(_printable, row))
+        table.add_row(*map(printable, row))
     OUTPUT.print(table)
     OUTPUT.print(f'look at {out / "summary.md"}', soft_wrap=True)
     for name, lines in summary['crossed'].items():
@@ -132,10 +133,5 @@ def print_summary(summary: dict[str, Any], out: Path) -> None:
 def _comparison_table(comparison: dict[str, Any]) -> Table:
     table = Table('condition', *COMPARISON_HEADER)
     for condition, row in comparison.items():
-        table.add_row(_printable(condition), *comparison_cells(row))
+        table.add_row(printable(condition), *comparison_cells(row))
     return table
-
-
-def _printable(text: str) -> str:
-    """``text`` with its control characters written out; a topic's name may hold any."""
-    return ''.join(c if c.isprintable() or c == '\n' else repr(c)[1:-1] for c in text)

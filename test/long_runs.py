@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from support.broken_bags import break_bags
 from support.fuzz_oracle import Oracle, fuzz, real_pictures
 from support.killed_runs import kill_runs
 
-from dsn_ros.installed import is_installed
 from dsn_ros.message_builders import BagMessages, Messages, RosMessages
 
 HANG = 600  # seconds without a message done: all stacks are printed, and the run has failed
@@ -35,7 +35,7 @@ HANG = 600  # seconds without a message done: all stacks are printed, and the ru
 def messages(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Bent messages through decoding, calibration and pipeline."""
     worlds: list[Messages] = [BagMessages()]
-    if is_installed('sensor_msgs'):
+    if find_spec('sensor_msgs'):
         worlds.append(RosMessages())
     oracle = Oracle(folder)
     for done in fuzz(oracle, options.seed, options.count, worlds, real_pictures()):
