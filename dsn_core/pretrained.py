@@ -10,6 +10,7 @@ all the same, and so do we: training takes up the difference.
 """
 
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -286,6 +287,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 def _read_pth(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f'{path}: no such file of weights')
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
     try:
         loaded: object = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # of many kinds: the bytes of a stranger's file decide which
@@ -305,6 +308,20 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
                 f'{type(value).__name__}: save the state dict alone'
             )
     return tensors
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it is: torch.save compresses nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(each.file_size for each in archive.infolist())
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        return  # damaged: torch.load says so
+    if unpacked > path.stat().st_size:
+        raise CheckpointError(
+            f'{path} unpacks to {unpacked} bytes, more than it has: no file of torch.save; '
+            'ask for the weights as .safetensors'
+        )
 
 
 def _imagenet() -> dict[str, Tensor]:

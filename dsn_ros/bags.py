@@ -17,6 +17,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
+from dsn_core.errors import printable
 from dsn_ros.bag_salvage import BagMessage, Salvage, is_cut_off, unpacked
 from dsn_ros.bag_topics import TopicInfo, choose_image_topic, find_camera_info_topic
 from dsn_ros.errors import BagError, MessageError
@@ -103,9 +104,15 @@ class Bag:
         """Make the message object (the bag library's dataclass) of a stored message.
 
         Raises:
-            MessageError: this message is damaged or of an unknown type; others may be fine.
+            MessageError: this message is damaged, of an unknown type or from before 1970; others
+                may be fine.
 
         """
+        if message.receive_ns < 0:  # no bag that is written could hold it
+            raise MessageError(
+                f'{message.topic}: a message received at {message.receive_ns} ns, before 1970: it '
+                'is left out'
+            )
         try:
             return self._source.deserialize(message)
         except Exception as error:  # damaged bytes make whatever error the parser stumbles into
@@ -115,7 +122,7 @@ class Bag:
             ) from error
 
     def _note(self, *problems: str) -> None:
-        self.problems.extend(p for p in problems if p not in self.problems)
+        self.problems.extend(p for p in map(printable, problems) if p not in self.problems)
 
 
 class _Source(Protocol):

@@ -82,7 +82,8 @@ def _source(file: Path, name: str) -> Source:
 def _read(source: Source) -> Iterator[tuple[str, NDArray[np.uint8] | None, int]]:
     """(name, RGB picture or None if it cannot be decoded, stamp in ns) of every frame."""
     if not source.video:
-        picture = cv2.imdecode(np.fromfile(source.path, dtype=np.uint8), _FLAGS)
+        data = np.fromfile(source.path, dtype=np.uint8)
+        picture = cv2.imdecode(data, _FLAGS) if data.size else None  # it raises for no bytes
         yield source.name, None if picture is None else _rgb(picture), 0
         return
     capture = cv2.VideoCapture(str(source.path))
@@ -160,7 +161,14 @@ def _write(stem: Path, perception: Perception) -> None:
     np.save(f'{stem}.depth.npy', depth)
     with np.errstate(invalid='ignore'):
         millimetres = np.where(depth < 65.535, depth * 1000, 0)
-    cv2.imwrite(f'{stem}.depth.png', np.nan_to_num(millimetres).round().astype(np.uint16))
-    cv2.imwrite(f'{stem}.labels.png', perception.labels)
+    _write_png(f'{stem}.depth.png', np.nan_to_num(millimetres).round().astype(np.uint16))
+    _write_png(f'{stem}.labels.png', perception.labels)
     painted = overlay(perception.image, perception.labels)
-    cv2.imwrite(f'{stem}.overlay.png', cv2.cvtColor(painted, cv2.COLOR_RGB2BGR))
+    _write_png(f'{stem}.overlay.png', cv2.cvtColor(painted, cv2.COLOR_RGB2BGR))
+
+
+def _write_png(path: str, picture: Any) -> None:
+    """Write a PNG; other than cv2.imwrite, which says nothing, raises OSError on a full disk."""
+    ok, data = cv2.imencode('.png', picture)
+    assert ok, 'an 8- or 16-bit picture can always be encoded'
+    Path(path).write_bytes(data.tobytes())

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.errors import quoted
 from dsn_ros.errors import MessageError
 from dsn_ros.messages import stamp_ns
 
@@ -51,7 +52,7 @@ def read_points(message: Any) -> Points:
     if missing:
         raise MessageError(
             f'a point cloud without field {", ".join(missing)} (it has '
-            f'{", ".join(fields) or "none"}): choose another topic with --lidar'
+            f'{quoted(", ".join(fields)) if fields else "none"}): choose another topic with --lidar'
         )
     axes = [_column(message, fields[axis]) for axis in 'xyz']
     for axis, values in zip('xyz', axes, strict=True):

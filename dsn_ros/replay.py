@@ -126,21 +126,21 @@ class _Replay:
 
     def _take_frame(self, message: BagMessage) -> None:
         times = [time.perf_counter()]
+        reason = 'damaged message'  # if the next step fails
         try:
             image = self.bag.deserialize(message)
-        except MessageError as error:
-            self._drop('damaged message', error)
-            return
-        try:
+            reason = 'undecodable image'
             raw = self.topic.type == IMAGE
             rgb = image_to_rgb(image, bag_converter) if raw else compressed_to_rgb(image)
+            times.append(time.perf_counter())
+            reason = 'impossible stamp'
+            stamp, frame_id = stamp_ns(image.header), image.header.frame_id
+            reason = 'impossible calibration'
+            where = (self.poses.to_ground(frame_id, stamp), self.poses.to_odom(frame_id, stamp))
+            perception = self.pipeline.process(Frame(rgb, stamp, frame_id, self.camera, *where))
         except MessageError as error:
-            self._drop('undecodable image', error)
+            self._drop(reason, error)
             return
-        times.append(time.perf_counter())
-        stamp, frame_id = stamp_ns(image.header), image.header.frame_id
-        where = (self.poses.to_ground(frame_id, stamp), self.poses.to_odom(frame_id, stamp))
-        perception = self.pipeline.process(Frame(rgb, stamp, frame_id, self.camera, *where))
         times.append(time.perf_counter())
         self.recorder.write(perception)
         times.append(time.perf_counter())
