@@ -200,7 +200,10 @@ class Engines:
             cells = (
                 with_spread(row['ms']),
                 figure(row['cpu_ms']['median']),
-                *(with_spread(row['ratios'][peer]) for peer in group.peers()),
+                *(
+                    '1' if peer == row['name'] else with_spread(row['ratios'][peer])
+                    for peer in group.peers()
+                ),
                 figure(row['gflops']),
                 NONE if share is None else f'{share:.0%}',
             )

@@ -112,11 +112,9 @@ def order(contenders: Sequence[Contender], number: int) -> list[Contender]:
 
     So nobody always runs in the warmth, or the dirt, of the same one before it.
     """
-    if not contenders:
-        return []
-    start = number % len(contenders)
-    turned = [*contenders[start:], *contenders[:start]]
-    return turned if number % 2 == 0 else turned[::-1]
+    count = len(contenders)
+    step = 1 if number % 2 == 0 else -1
+    return [contenders[(number + step * i) % count] for i in range(count)]
 
 
 def _timed(run: Callable[[], object], at_least: float) -> Lap:

@@ -69,6 +69,10 @@ class Training:
         }
 
     def tables(self) -> list[Table]:
+        if not self._races:
+            return []
+        from dsn_ros.bench.training_steps import PLAIN
+
         blocks = []
         for stage, race in self._races.items():
             lines = []
@@ -79,7 +83,7 @@ class Training:
                     with_spread(row['step_ms']),
                     '' if ratio is None else with_spread(ratio),
                 )
-                lines.append(Line(name, 'baseline' if ratio is None else 'ours', cells))
+                lines.append(Line(name, 'baseline' if name == PLAIN else 'ours', cells))
             if lines:
                 blocks.append(Block(stage, tuple(lines)))
         if not blocks:
