@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dsn_core.errors import UserError
-from dsn_ros.cli_offline import VERBS
+from dsn_ros import cli_bench, cli_offline
 from dsn_ros.cli_options import (
     CameraHeightOption,
     EngineOption,
@@ -231,7 +231,7 @@ def engine(
     )
 
 
-for verb in VERBS:
+for verb in (*cli_offline.VERBS, *cli_bench.VERBS):
     app.command()(verb)
 
 

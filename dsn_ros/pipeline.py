@@ -172,6 +172,11 @@ class Pipeline:
         lit = time.perf_counter()
         if scale.factor != 1.0:
             depth = depth * np.float32(scale.factor)
+        depth = np.where(self._sky.take(labels), np.float32(np.inf), depth)
+        if self.options.min_confidence > 0:
+            unsure = confidence < round(self.options.min_confidence * 255)
+            depth[unsure] = np.nan
+            labels = np.where(unsure, np.uint8(UNLABELLED), labels)
         height, width, image = self.engine.height, self.engine.width, shown.image
         if self.options.output_size == 'camera':
             height, width = view.height, view.width
@@ -179,11 +184,10 @@ class Pipeline:
             depth, labels, confidence = (
                 _resize_map(each, height, width) for each in (depth, labels, confidence)
             )
-        unknown = self._unknown(view.unseen(height, width), confidence)
-        depth = np.where(self._sky[labels], np.float32(np.inf), depth)
-        if unknown is not None:
-            depth[unknown] = np.nan
-            labels = np.where(unknown, np.uint8(UNLABELLED), labels)
+        unseen = view.unseen(height, width)
+        if unseen is not None:
+            depth[unseen] = np.nan
+            labels = np.where(unseen, np.uint8(UNLABELLED), labels)
         end = time.perf_counter()
         return Perception(
             image=image,
@@ -225,15 +229,6 @@ class Pipeline:
         where = (small, frame.to_ground, frame.to_odom)
         sight = Sight(shown.image, depth, labels, confidence, frame.stamp_ns, *where)
         return self._measured.update(sight, own)
-
-    def _unknown(
-        self, unseen: NDArray[np.bool_] | None, confidence: NDArray[np.uint8]
-    ) -> NDArray[np.bool_] | None:
-        """Where nothing is to be said: what no camera saw, and what the network is unsure of."""
-        if self.options.min_confidence <= 0:
-            return unseen
-        unsure = confidence < round(self.options.min_confidence * 255)
-        return unsure if unseen is None else unsure | unseen
 
 
 def usable_camera(frame: Frame, fov_degrees: float = 0.0) -> Camera | None:

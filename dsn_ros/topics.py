@@ -8,12 +8,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from dsn_core.visual import overlay
-from dsn_ros.cloud import organised_cloud
 from dsn_ros.diagnostics import Diagnosis
 from dsn_ros.errors import UserError
 from dsn_ros.message_builders import RosMessages
-from dsn_ros.obstacles import ObstacleOptions, obstacle_classes, obstacle_cloud
+from dsn_ros.obstacles import ObstacleOptions, obstacle_classes
+from dsn_ros.outputs import output_messages
 from dsn_ros.pipeline import Perception
 
 __all__ = ['OutputTopics', 'diagnostic_status', 'image_topic', 'subscribe']
@@ -91,29 +90,11 @@ class OutputTopics:
 
     def publish(self, seen: Perception) -> None:
         """Publish what was seen in a frame, with its stamp and frame; only what is wanted."""
-        header = self._messages.header(seen.stamp_ns, seen.frame_id)
-        image = self._messages.image
-        if self.wanted('depth/image'):
-            self._send('depth/image', image(seen.depth, '32FC1', header))
-        if self.wanted('labels/image'):
-            self._send('labels/image', image(seen.labels, 'mono8', header))
-        if self.wanted('labels/confidence'):
-            self._send('labels/confidence', image(seen.confidence, 'mono8', header))
-        if self.wanted('overlay/image'):
-            painted = overlay(seen.image, seen.labels)
-            self._send('overlay/image', image(painted, 'rgb8', header))
-        if seen.camera is None:
-            return
-        if self.wanted('depth/camera_info'):
-            info = self._messages.camera_info(seen.camera.to_info(), header)
-            self._send('depth/camera_info', info)
-        if self.wanted('points'):
-            cloud = organised_cloud(seen)
-            self._send('points', self._messages.point_cloud(cloud, header))
-        # Without metres there is none at all: a costmap would mark the wrong places.
-        if seen.scale.metric and self.wanted('obstacles'):
-            cloud = obstacle_cloud(seen, self._is_obstacle, self._obstacles())
-            self._send('obstacles', self._messages.point_cloud(cloud, header))
+        messages = output_messages(
+            seen, self._messages, self.wanted, self._is_obstacle, self._obstacles
+        )
+        for topic, message in messages:
+            self._send(topic, message)
 
     def publish_status(self, seen: Perception, **fields: Any) -> None:
         """Publish PerceptionStatus with what ``seen`` says and ``fields``, if it is wanted."""

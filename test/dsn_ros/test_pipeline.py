@@ -59,6 +59,20 @@ def test_enlarged_maps_hold_only_values_that_were_there():
     assert seen.labels[-1, -1] == CAR
 
 
+def test_enlarging_changes_nothing_about_what_is_known():
+    image = picture(HEIGHT * 2, WIDTH * 2)
+    image[20:60, :, 1] = 100  # probability 0.39
+    seen = {
+        size: Pipeline(StandInEngine(), PipelineOptions(size, 0.5)).process(Frame(image))
+        for size in ('model', 'camera')
+    }
+    small, large = seen['model'], seen['camera']
+    assert np.isnan(small.depth[12:28]).any()
+    for name in ('depth', 'labels', 'confidence'):
+        enlarged = getattr(small, name).repeat(2, axis=0).repeat(2, axis=1)
+        np.testing.assert_array_equal(getattr(large, name), enlarged)
+
+
 def test_unsure_pixels_are_unknown():
     image = picture(green=255)
     image[20:30, :, 1] = 100  # probability 0.39
