@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from dsn_core.errors import quoted
 from dsn_core.metadata import METADATA_KEY, ModelMetadata
 from dsn_core.onnx_tensors import all_tensors
 from dsn_ros.engines.base import EngineError, import_library
@@ -79,6 +82,8 @@ def _fault(model: Any) -> str | None:
         return 'it defines operators of its own'
     if any(t.data_location == TensorProto.EXTERNAL or t.external_data for t in all_tensors(model)):
         return 'it keeps weights in other files (ONNX external data)'
+    if name := _not_finite(graph):
+        return f'its weights {name} have values that are not finite'
     initialisers = {t.name for t in graph.initializer}
     inputs = [_describe(v) for v in graph.input if v.name not in initialisers]
     if inputs != [('image', TensorProto.UINT8, 4)]:
@@ -92,6 +97,17 @@ def _fault(model: Any) -> str | None:
     if outputs != wanted or len(graph.output) != len(wanted):
         return 'its outputs must be depth float32, labels uint8 and confidence uint8 (N, H, W)'
     return None
+
+
+def _not_finite(graph: Any) -> str:
+    """The first initialiser with NaN or infinities, which some engines hide: max(0, NaN) is 0."""
+    from onnx import TensorProto, numpy_helper
+
+    for tensor in graph.initializer:
+        if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
+            if not np.isfinite(numpy_helper.to_array(tensor)).all():
+                return quoted(tensor.name)
+    return ''
 
 
 def _describe(value: Any) -> tuple[str, int, int]:

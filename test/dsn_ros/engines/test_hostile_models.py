@@ -219,14 +219,17 @@ class TestOtherFiles:
 class TestAnotherNetwork:
     """The file keeps the contract and its golden figures, and answers something else."""
 
-    def test_weights_that_are_no_numbers(self, edited: Edit) -> None:
+    @pytest.mark.parametrize('value', [np.nan, np.inf])
+    def test_weights_that_are_no_numbers(self, value: float, edited: Edit) -> None:
+        """OpenVINO took these for zeros and passed the golden frame: max(0, NaN) is 0."""
+
         def change(model: Any) -> None:
             for tensor in weights_of(model)[2:3]:
                 values = numpy_helper.to_array(tensor).copy()
-                values.flat[0] = np.nan
+                values.flat[0] = value
                 tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
-        assert 'gives other answers than the exported' in refusal(edited(change), *ENGINES)
+        assert 'have values that are not finite' in refusal(edited(change))
 
     def test_labels_in_another_order(self, edited: Edit) -> None:
         def change(model: Any) -> None:
@@ -264,14 +267,14 @@ def test_flipped_bytes_end_in_one_line_or_in_the_same_answers(
     whole, path = tiny_model.read_bytes(), tmp_path / 'flipped.onnx'
     source = np.random.default_rng(2)
     refused = 0
-    for number in range(24):
+    for number in range(6):
         data = bytearray(whole)
         # Half of the times in the graph behind the weights, where each byte has a meaning.
         first = 0 if number % 2 else len(whole) - 40_000
         data[source.integers(first, len(whole))] ^= 1 << int(source.integers(8))
         path.write_bytes(data)
         try:
-            with load_engine(path, 'onnxruntime:cpu') as engine:
+            with load_engine(path, 'onnxruntime:cpu', threads=1) as engine:
                 answer = engine.infer(images[:1])
                 assert {a.shape for a in answer} == {(1, 64, 96)}
         except EngineError as error:
