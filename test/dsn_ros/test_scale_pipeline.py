@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.bag_factory import START_NS, Recording
 from support.stand_in_engine import HEIGHT, ROAD, SKY, WIDTH, metadata
+from support.stripes import striped
 from support.true_depth_engine import DEMO, TrueDepthEngine
 
 from dsn_core.errors import UserError
@@ -19,7 +20,7 @@ from dsn_ros.scale import ScaleOptions
 
 SECOND = 10**9
 CAMERA = Camera.pinhole(WIDTH, HEIGHT, 60, 60, (WIDTH - 1) / 2, 20.0)
-PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+PICTURE = striped(HEIGHT, WIDTH)
 
 
 class RoadEngine:

@@ -170,12 +170,12 @@ class Robot:
 
 
 class PerceptionProcess:
-    """``python -m dsn_ros.perception_node`` with parameters (``__`` for a point) and arguments."""
+    """``python -m dsn_ros.run_node`` with parameters (``__`` for a point) and arguments."""
 
     def __init__(self, folder, *arguments, **parameters):
         self.log = folder / 'perception.log'
         given = [f'{name.replace("__", ".")}:={value}' for name, value in parameters.items()]
-        command = [sys.executable, '-m', 'dsn_ros.perception_node', '--ros-args']
+        command = [sys.executable, '-m', 'dsn_ros.run_node', '--ros-args']
         command += [part for each in given for part in ('-p', each)] + list(arguments)
         self.domain = new_domain()
         with self.log.open('w') as out:
