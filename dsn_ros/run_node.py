@@ -5,6 +5,7 @@ Nothing slow is imported here, so that a signal finds its handler from the first
 
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 
@@ -60,6 +61,8 @@ def main() -> int:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
     if left_behind():
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(0)
     return 0
 

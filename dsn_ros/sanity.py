@@ -132,7 +132,7 @@ class Sanity:
     def _frozen(self, image: NDArray[np.uint8], stamp_ns: int) -> bool:
         last, before = self._last, self._stamp
         self._last, self._stamp = image, stamp_ns
-        if last is None or stamp_ns < before or not np.array_equal(image, last):
+        if last is None or stamp_ns < before or not _same(image, last):
             self._still, self._still_since = 0, stamp_ns
             return False
         if stamp_ns > before:  # else a message that came twice: that says nothing
@@ -144,14 +144,14 @@ class Sanity:
 def _picture_faults(image: NDArray[np.uint8]) -> Sequence[str]:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     size = (min(grey.shape[1], _COLUMNS), min(grey.shape[0], _ROWS))
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     if _quantile(small, 0.99) < _BLACK:
         return ['black']
     if np.count_nonzero(small >= _WHITE) >= _MOST_WHITE * small.size:
         return ['white']
     across = cv2.absdiff(small[:, 1:], small[:, :-1])
     down = cv2.absdiff(small[1:], small[:-1])
-    steps = np.concatenate([across.ravel(), down.ravel()])
+    steps = np.concatenate([across.ravel(), down.ravel()]).astype(np.uint8)
     noise = min(_quantile(steps, 0.5), _MOST_NOISE)
     return ['covered'] if _quantile(steps, 0.99) < max(_FLAT, _NOISE * noise) else []
 
@@ -167,6 +167,11 @@ def _answer_faults(depth: NDArray[np.float32], labels: NDArray[np.uint8]) -> Seq
     if classes.max() >= _ONE_CLASS * few.size:
         found.append('labels')
     return found
+
+
+def _same(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    few = slice(None, None, 16)  # rows that tell most pictures apart
+    return np.array_equal(image[few], other[few]) and np.array_equal(image, other)
 
 
 def _quantile(grey: NDArray[np.uint8], share: float) -> int:
