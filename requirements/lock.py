@@ -18,7 +18,9 @@ HERE = Path(__file__).resolve().parent
 EXTRAS = ('train', 'teachers', 'sim', 'cluster', 'test', 'dev')
 # Builds of PyTorch for the CPU alone, which registries do not list: by release, their SHA-256.
 CPU_BUILDS = {
-    'torch==2.13.0': ('6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b',),  # 2.13.0+cpu, CPython 3.11
+    'torch==2.13.0': (
+        '6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b',
+    ),  # 2.13.0+cpu, CPython 3.11
 }
 SOURCE_ONLY = ('empy',)  # there is no wheel of it: it runs its setup.py when it is installed
 CUDA = re.compile(r'nvidia-|cuda-|triton==')

@@ -7,7 +7,14 @@ import sqlite3
 
 import numpy as np
 import pytest
-from support.bag_factory import PERIOD_NS, START_NS, Recording, camera_fields, picture, storage_file
+from support.bag_factory import (
+    PERIOD_NS,
+    START_NS,
+    Recording,
+    camera_fields,
+    picture,
+    storage_file,
+)
 from support.broken_bags import STORAGES, cut, flipped, read, small_bag
 from support.stand_in_engine import StandInEngine
 

@@ -211,9 +211,7 @@ class TestPictureFiles:
         assert '400 scans' in self.refusal(bomb)
 
     def test_an_ordinary_progressive_jpeg_is(self):
-        found = compressed_to_rgb(
-            SimpleNamespace(format='jpeg', data=self.progressive(256, 10))
-        )
+        found = compressed_to_rgb(SimpleNamespace(format='jpeg', data=self.progressive(256, 10)))
         assert found.shape == (256, 256, 3)
 
     @pytest.mark.parametrize('make', [jpeg, png])
@@ -245,8 +243,14 @@ class TestCalibrations:
             ({'r': (1e200,) * 9}, 'field r is no rotation'),
             ({'r': (2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0)}, 'field r is no rotation'),
             ({'k': (50.0, 0.0, 31.5, 0.0, 51.0, 23.5, 0.0, 0.0, 0.0)}, 'k ends in'),
-            ({'k': (1e-9, 0.0, 31.5, 0.0, 1e-9, 23.5, 0.0, 0.0, 1.0)}, 'k has focal lengths of 1e-'),
-            ({'k': (50.0, 0.0, 1e30, 0.0, 51.0, 23.5, 0.0, 0.0, 1.0)}, 'k has its centre at 1e+30'),
+            (
+                {'k': (1e-9, 0.0, 31.5, 0.0, 1e-9, 23.5, 0.0, 0.0, 1.0)},
+                'k has focal lengths of 1e-',
+            ),
+            (
+                {'k': (50.0, 0.0, 1e30, 0.0, 51.0, 23.5, 0.0, 0.0, 1.0)},
+                'k has its centre at 1e+30',
+            ),
             ({'p': (1e9, *FULL_P[1:])}, 'p has focal lengths of 1e+09'),
         ],
     )

@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support.bag_factory import Recording
-from support.message_fuzzer import CLOUD, COMPRESSED, IMAGE, INFO, MessageFuzzer, wire
-from support.stand_in_engine import StandInEngine
 
 from dsn_core.labels import CITYSCAPES, UNLABELLED
 from dsn_ros.bags import BagMessage, choose_image_topic, open_bag
@@ -33,6 +30,9 @@ from dsn_ros.messages import (
 )
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.point_clouds import read_points
+from support.bag_factory import Recording
+from support.message_fuzzer import CLOUD, COMPRESSED, IMAGE, INFO, MessageFuzzer, wire
+from support.stand_in_engine import StandInEngine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / 'shared'
@@ -204,4 +204,3 @@ def real_pictures(most: int = 4) -> tuple[bytes, ...]:
 
 def _stamp(message: Any) -> int:
     return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
-

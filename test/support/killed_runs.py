@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.bag_factory import Recording
-from support.report_factory import Page
-from support.stand_in_engine import StandInEngine
-
 from dsn_ros.bags import open_bag
 from dsn_ros.output import staged
 from dsn_ros.replay import ReplayOptions, replay
+from support.bag_factory import Recording
+from support.report_factory import Page
+from support.stand_in_engine import StandInEngine
 
 FRAMES = (4, 7)  # of one run and of the next, by which their results are told apart
 OURS = ('metrics.json', 'perception.mcap', 'report.html')

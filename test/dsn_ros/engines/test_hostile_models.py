@@ -73,9 +73,7 @@ class TestPickles:
         else:
             torch = pytest.importorskip('torch', reason='torch is not installed')
             zipped = request.param == 'torch'
-            torch.save(
-                {'w': Malicious(victim)}, path, _use_new_zipfile_serialization=zipped
-            )
+            torch.save({'w': Malicious(victim)}, path, _use_new_zipfile_serialization=zipped)
         return path
 
     def test_as_a_model(self, evil: Path, victim: Path) -> None:
