@@ -7,7 +7,7 @@ OUT ?= out
 # ROS's Python packages live outside of any virtual environment: let the tests see them.
 SITE := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo --system-site-packages)
 
-.PHONY: demo test lint clean help
+.PHONY: demo test lint audit lock clean help
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -22,6 +22,17 @@ lint: .venv/test/ready ## Style and types
 	.venv/test/bin/ruff check .
 	.venv/test/bin/ruff format --check .
 	.venv/test/bin/mypy
+
+audit: .venv/audit/ready ## Locked releases against the advisory database
+	.venv/audit/bin/python requirements/audit.py
+
+lock: ## Write the lock files anew (needs uv)
+	$(PYTHON) requirements/lock.py
+
+.venv/audit/ready: requirements/audit.txt
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python $(LOCKED) requirements/audit.txt
+	touch $@
 
 .venv/demo/ready: setup.py requirements/build.txt requirements/demo.txt
 	$(PYTHON) -m venv .venv/demo

@@ -190,9 +190,7 @@ def _check(camera: Camera) -> None:
         raise MessageError('camera_info field r is no rotation: calibrate again')
 
 
-def _check_numbers(
-    name: str, fx: float, fy: float, cx: float, cy: float, camera: Camera
-) -> None:
+def _check_numbers(name: str, fx: float, fy: float, cx: float, cy: float, camera: Camera) -> None:
     """Raise MessageError if the numbers of field ``name`` are none of pictures of that size."""
     about = f'for pictures of {camera.width} x {camera.height}: calibrate again'
     size = max(camera.width, camera.height)

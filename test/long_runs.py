@@ -44,9 +44,9 @@ def messages(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             _say(f'\r{done} messages')
     by_kind: Counter[str] = Counter()
     for (kind, verdict), count in oracle.verdicts.items():
-        by_kind[f'{kind.rpartition("/")[2]} {"accepted" if verdict == "accepted" else "refused"}'] += (
-            count
-        )
+        by_kind[
+            f'{kind.rpartition("/")[2]} {"accepted" if verdict == "accepted" else "refused"}'
+        ] += count
     return {
         'messages': oracle.verdicts.total(),
         'worlds': len(worlds),

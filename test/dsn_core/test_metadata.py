@@ -56,7 +56,11 @@ def test_confidence_tables_survive_and_old_graphs_have_none():
         ('confidence', {'dusk': 3}, 'int'),
         ('confidence', [0, 1], 'list'),
         ('golden', {'depth': [[1]], 'labels': [[0]], 'confidence': [[0, 1]]}, 'golden'),
-        ('golden', {'depth': [[1] * 4] * 4, 'labels': [[9] * 4] * 4, 'confidence': [[0] * 4] * 4}, 'golden'),
+        (
+            'golden',
+            {'depth': [[1] * 4] * 4, 'labels': [[9] * 4] * 4, 'confidence': [[0] * 4] * 4},
+            'golden',
+        ),
         ('golden', {'depth': [[0]], 'labels': [[0]], 'confidence': [[0]]}, 'golden'),
         ('golden', {'depth': [[1]], 'labels': [[300]], 'confidence': [[0]]}, 'golden'),
         ('golden', {'depth': [[1]], 'labels': [[0]], 'confidence': [[0]]}, r'not the \(4, 4\)'),

@@ -10,10 +10,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from support.bag_factory import RAW_ENCODINGS, camera_fields, encode, jpeg, laid_out, picture, png
 
 from dsn_ros.message_builders import BagMessages, Messages
 from dsn_ros.messages import CONVERTED_ENCODINGS, PIXEL_FORMATS
+from support.bag_factory import RAW_ENCODINGS, camera_fields, encode, jpeg, laid_out, picture, png
 
 Fields = dict[str, Any]
 
@@ -33,7 +33,15 @@ ENCODINGS = (
     *('../../etc', '%s%n', "'; --", '\0rgb8', 'x' * 5000),
 )
 FORMATS = (
-    *('jpeg', 'png', '', 'bgr8; jpeg compressed bgr8', 'rgb8; png compressed rgb8', 'tiff', 'h264'),
+    *(
+        'jpeg',
+        'png',
+        '',
+        'bgr8; jpeg compressed bgr8',
+        'rgb8; png compressed rgb8',
+        'tiff',
+        'h264',
+    ),
     *('16UC1; compressedDepth png', 'bayer_rggb8; jpeg compressed ', 'bayer', '%s\n' * 2000, 'ß'),
 )
 FRAMES = ('camera', '', '/camera', 'a/b/c', ' ', 'x' * 5000, 'ü', 'a\nb', '\0', '<script>')
