@@ -146,6 +146,28 @@ def test_a_row_from_before_1970_costs_that_row_only(tmp_path):
     assert any('-5 ns, before 1970' in problem for problem in metrics['problems'])
 
 
+@pytest.mark.parametrize(
+    ('field', 'other', 'told'),
+    [
+        (b'string encoding', b'string incoding', 'sensor_msgs/msg/Image.encoding'),
+        (b'uint32 height', b'uint16 height', 'sensor_msgs/msg/Image.height'),
+        (b'string frame_id', b'string frame_ib', 'std_msgs/msg/Header.frame_id'),
+    ],
+)
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_a_bag_that_defines_a_type_otherwise_is_not_read_by_its_definition(
+    tmp_path, storage, field, other, told
+):
+    """The library goes by the bag's own definitions; a replay ended with an AttributeError."""
+    recording = Recording().frames('/image', 2)
+    file = storage_file(recording.write(tmp_path / 'bag', storage))
+    assert field in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(field, other))
+    with pytest.raises(BagError, match=f'the bag defines {told} otherwise') as caught:
+        replay(file, tmp_path / 'out', StandInEngine())
+    one_line(caught.value)
+
+
 def test_truth_of_another_kind_is_named(tmp_path):
     """A colour picture given as labels ended a replay with a traceback."""
     recording = Recording().frames('/image', 2).frames('/other', 2, size=(20, 30))
