@@ -45,8 +45,10 @@ lock: ## Write the lock files anew (needs uv)
 	$(PYTHON) -m venv $(SITE) .venv/test
 	.venv/test/bin/python $(LOCKED) requirements/build.txt
 	.venv/test/bin/python $(LOCKED) requirements/test.txt
-	.venv/test/bin/python $(LOCKED) requirements/torch.txt
-	@# A registry has the build for NVIDIA, which does not load without its libraries.
+	@# The build for the CPU where this machine is offered it, else the registry's, which may be
+	@# the one for NVIDIA and not load without its libraries.
+	.venv/test/bin/python $(LOCKED) requirements/torch-cpu.txt 2>/dev/null || \
+		.venv/test/bin/python $(LOCKED) requirements/torch.txt
 	.venv/test/bin/python -c 'import torch' 2>/dev/null || \
 		.venv/test/bin/python $(LOCKED) requirements/torch-cuda.txt
 	.venv/test/bin/python $(INSTALL) --editable .

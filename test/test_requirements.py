@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ('build', 'demo', 'test', 'torch', 'torch-cuda', 'audit')
+LOCKS = ('build', 'demo', 'test', 'torch', 'torch-cpu', 'torch-cuda', 'audit')
 SETUP = (ROOT / 'setup.py').read_text()
 
 
@@ -80,6 +80,12 @@ def test_one_release_for_each_python():
                 n for n, _, where, _ in entries(lock) if not where or Marker(where).evaluate(here)
             ]
             assert len(names) == len(set(names)), (lock, python)
+
+
+def test_both_builds_of_pytorch_are_of_one_release():
+    ((_, release, *_),) = entries('torch')
+    ((_, alone, *_),) = entries('torch-cpu')
+    assert alone == f'{release}+cpu'
 
 
 def test_make_installs_nothing_else():
