@@ -7,7 +7,7 @@ OUT ?= out
 # ROS's Python packages live outside of any virtual environment: let the tests see them.
 SITE := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo --system-site-packages)
 
-.PHONY: demo test lint clean help
+.PHONY: demo test lint audit lock clean help
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -23,6 +23,17 @@ lint: .venv/test/ready ## Style and types
 	.venv/test/bin/ruff format --check .
 	.venv/test/bin/mypy
 
+audit: .venv/audit/ready ## Locked releases against the advisory database
+	.venv/audit/bin/python requirements/audit.py
+
+lock: ## Write the lock files anew (needs uv)
+	$(PYTHON) requirements/lock.py
+
+.venv/audit/ready: requirements/audit.txt
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python $(LOCKED) requirements/audit.txt
+	touch $@
+
 .venv/demo/ready: setup.py requirements/build.txt requirements/demo.txt
 	$(PYTHON) -m venv .venv/demo
 	.venv/demo/bin/python $(LOCKED) requirements/build.txt
@@ -34,8 +45,10 @@ lint: .venv/test/ready ## Style and types
 	$(PYTHON) -m venv $(SITE) .venv/test
 	.venv/test/bin/python $(LOCKED) requirements/build.txt
 	.venv/test/bin/python $(LOCKED) requirements/test.txt
-	.venv/test/bin/python $(LOCKED) requirements/torch.txt
-	@# A registry has the build for NVIDIA, which does not load without its libraries.
+	@# The build for the CPU where this machine is offered it, else the registry's, which may be
+	@# the one for NVIDIA and not load without its libraries.
+	.venv/test/bin/python $(LOCKED) requirements/torch-cpu.txt 2>/dev/null || \
+		.venv/test/bin/python $(LOCKED) requirements/torch.txt
 	.venv/test/bin/python -c 'import torch' 2>/dev/null || \
 		.venv/test/bin/python $(LOCKED) requirements/torch-cuda.txt
 	.venv/test/bin/python $(INSTALL) --editable .

@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from rosbags.highlevel import AnyReader
-from rosbags.typesys import get_types_from_msg
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from dsn_core.errors import printable
 from dsn_ros.bag_salvage import BagMessage, Salvage, is_cut_off, unpacked
 from dsn_ros.bag_topics import TopicInfo, choose_image_topic, find_camera_info_topic
+from dsn_ros.bag_types import unlike
 from dsn_ros.errors import BagError, MessageError
 from dsn_ros.message_builders import BagMessages
 
@@ -145,6 +146,9 @@ class _ReaderSource:
         self._fallback = BagMessages.typestore()
         self._reader = AnyReader(paths, default_typestore=self._fallback)
         self._reader.open()
+        ros_1 = not self._reader.is2
+        self._known = get_typestore(Stores.ROS1_NOETIC) if ros_1 else self._fallback
+        self._unlike: dict[str, str] = {}  # message type -> the field that is not as we know it
         self.topics = {
             name: TopicInfo(name, info.msgtype or info.connections[0].msgtype, info.msgcount)
             for name, info in self._reader.topics.items()
@@ -162,11 +166,15 @@ class _ReaderSource:
             yield BagMessage(connection.topic, connection.msgtype, receive_ns, raw)
 
     def deserialize(self, message: BagMessage) -> Any:
+        # A bag may hold definitions for some of its types only.
+        defined = message.type in self._reader.typestore.fielddefs
+        if defined and message.type not in self._unlike:
+            self._unlike[message.type] = unlike(self._reader.typestore, self._known, message.type)
+        if field := self._unlike.get(message.type):
+            raise ValueError(f'the bag defines {field} otherwise')
         if not self._reader.is2:
             return self._reader.deserialize(message.raw, message.type)
-        # A bag may hold definitions for some of its types only.
-        known = message.type in self._reader.typestore.fielddefs
-        store = self._reader.typestore if known else self._fallback
+        store = self._reader.typestore if defined else self._fallback
         return store.deserialize_cdr(message.raw, message.type)
 
     def close(self) -> None:

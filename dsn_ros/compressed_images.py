@@ -46,14 +46,15 @@ def compressed_to_rgb(msg: CompressedImageMessage) -> NDArray[np.uint8]:
     form = str(msg.format)
     if 'compresseddepth' in form.lower():
         raise MessageError(
-            f'compressed image format {quoted(form)} is a depth topic: choose the colour image instead'
+            f'compressed image format {quoted(form)} is a depth topic: choose the colour image '
+            'instead'
         )
     data = np.frombuffer(msg.data, np.uint8)
     head = _picture_head(data)
     if head is None:
         raise MessageError(
-            f'compressed image (format {quoted(form)}, {data.size} bytes) is no whole JPEG or PNG: '
-            'publish jpeg or png'
+            f'compressed image (format {quoted(form)}, {data.size} bytes) is no whole JPEG or '
+            'PNG: publish jpeg or png'
         )
     if head.height * head.width > MAX_PIXELS:
         raise MessageError(
@@ -73,8 +74,8 @@ def compressed_to_rgb(msg: CompressedImageMessage) -> NDArray[np.uint8]:
         )
     if form.startswith('bayer_') and head.grey:
         raise MessageError(
-            f'compressed image format {quoted(form)} is a raw Bayer mosaic: debayer before compressing '
-            '(image_proc), or take the raw topic'
+            f'compressed image format {quoted(form)} is a raw Bayer mosaic: debayer before '
+            'compressing (image_proc), or take the raw topic'
         )
     try:
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -82,7 +83,8 @@ def compressed_to_rgb(msg: CompressedImageMessage) -> NDArray[np.uint8]:
         bgr = None
     if bgr is None:
         raise MessageError(
-            f'compressed image (format {quoted(form)}, {data.size} bytes) is damaged: it does not decode'
+            f'compressed image (format {quoted(form)}, {data.size} bytes) is damaged: it does not '
+            'decode'
         )
     if 'compressed rgb' in form:
         return np.asarray(bgr, dtype=np.uint8)

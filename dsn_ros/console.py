@@ -33,7 +33,7 @@ class _Plain(Console):
     """Prints texts of files and users, whose control characters command no terminal."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        clean = (printable(each) if isinstance(each, str) else each for each in objects)
+        clean = (_lines(each) if isinstance(each, str) else each for each in objects)
         super().print(*clean, **options)
 
 
@@ -135,3 +135,7 @@ def _comparison_table(comparison: dict[str, Any]) -> Table:
     for condition, row in comparison.items():
         table.add_row(printable(condition), *comparison_cells(row))
     return table
+
+
+def _lines(text: str) -> str:
+    return '\n'.join(map(printable, text.split('\n')))

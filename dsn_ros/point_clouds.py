@@ -50,9 +50,10 @@ def read_points(message: Any) -> Points:
     fields = {str(f.name): f for f in message.fields}
     missing = [axis for axis in 'xyz' if axis not in fields]
     if missing:
+        there = quoted(', '.join(fields)) if fields else 'none'
         raise MessageError(
-            f'a point cloud without field {", ".join(missing)} (it has '
-            f'{quoted(", ".join(fields)) if fields else "none"}): choose another topic with --lidar'
+            f'a point cloud without field {", ".join(missing)} (it has {there}): choose another '
+            'topic with --lidar'
         )
     axes = [_column(message, fields[axis]) for axis in 'xyz']
     for axis, values in zip('xyz', axes, strict=True):

@@ -3,9 +3,12 @@
 python3 requirements/lock.py [--upgrade]     (needs uv: pip install uv)
 
 build.txt: what installs the package itself. demo.txt: what a robot or `make demo` installs.
-test.txt: that and what the tests need, but for PyTorch, of which there are two builds: torch.txt is
-either, torch-cuda.txt what the one for NVIDIA wants beside it. Releases that are locked already stay, unless --upgrade is given. One file serves
-every Python from 3.10 on and every system: lines say where they hold.
+test.txt: that and what the tests need, but for PyTorch. Of it there is a build for the CPU alone,
+which not every machine is offered (torch-cpu.txt, written by hand), and that of the registry
+(torch.txt), which may want NVIDIA's libraries beside it (torch-cuda.txt). audit.txt: pip-audit.
+
+Releases that are locked already stay, unless --upgrade is given. One file serves every Python from
+3.10 on and every system: lines say where they hold.
 """
 
 import re
@@ -16,20 +19,15 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 EXTRAS = ('train', 'teachers', 'sim', 'cluster', 'test', 'dev')
-# Builds of PyTorch for the CPU alone, which registries do not list: by release, their SHA-256.
-CPU_BUILDS = {
-    'torch==2.13.0': (
-        '6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b',
-    ),  # 2.13.0+cpu, CPython 3.11
-}
 SOURCE_ONLY = ('empy',)  # there is no wheel of it: it runs its setup.py when it is installed
 CUDA = re.compile(r'nvidia-|cuda-|triton==')
 HEADS = {
     'build': 'What installs the package itself, and must be there before the rest.',
     'demo': 'What a robot needs, and `make demo` installs.',
     'test': 'What `make test` and CI install, but for PyTorch (torch.txt).',
-    'torch': 'PyTorch, in the build for the CPU where there is one, else in that for NVIDIA.',
-    'torch-cuda': 'What the build of PyTorch for NVIDIA wants beside it.',
+    'torch': 'PyTorch as the registry has it.',
+    'audit': 'What `make audit` runs.',
+    'torch-cuda': 'What PyTorch as the registry has it for NVIDIA wants beside it.',
 }
 
 
@@ -44,13 +42,15 @@ def main() -> None:
         everything = _resolved(known, extras + options)
         # The demo's releases are those that were tested.
         runtime = _resolved(Path(folder) / 'demo.txt', ['--constraint', str(known)])
-    torch = [_with_cpu_builds(each) for each in everything if each.startswith('torch==')]
+        audit = _audit(HERE / 'audit.txt', options)
+    torch = [each for each in everything if each.startswith('torch==')]
     cuda = [each for each in everything if CUDA.match(each)]
     rest = [each for each in everything if each not in cuda and not each.startswith('torch==')]
     build = [each for each in rest if each.startswith('setuptools==')]
     rest = [each for each in rest if each not in build]
     runtime = [each for each in runtime if each not in build]
     files = {'build': build, 'demo': runtime, 'test': rest, 'torch': torch, 'torch-cuda': cuda}
+    files['audit'] = audit
     for name, entries in files.items():
         head = f'# {HEADS[name]}\n# Written by requirements/lock.py.\n'
         (HERE / f'{name}.txt').write_text(head + ''.join(entries))
@@ -58,18 +58,21 @@ def main() -> None:
 
 def _resolved(out: Path, options: list[str]) -> list[str]:
     """The entries of a lock file: a release, where it holds, and its hashes."""
-    command = ['uv', 'pip', 'compile', 'setup.py', str(HERE / 'build.in'), '--universal']
+    return _compiled(out, ['setup.py', str(HERE / 'build.in'), *options])
+
+
+def _audit(out: Path, options: list[str]) -> list[str]:
+    return _compiled(out, [str(HERE / 'audit.in'), *options])
+
+
+def _compiled(out: Path, options: list[str]) -> list[str]:
+    command = ['uv', 'pip', 'compile', '--universal']
     command += ['--python-version', '3.10', '--generate-hashes', '--no-header', '--no-annotate']
     command += ['--only-binary', ':all:', *(f'--no-binary={name}' for name in SOURCE_ONLY)]
     subprocess.run(
         [*command, '--quiet', *options, '--output-file', str(out)], cwd=HERE.parent, check=True
     )
     return re.findall(r'^\S+==.*\n(?:    .*\n)+', out.read_text(), re.MULTILINE)
-
-
-def _with_cpu_builds(entry: str) -> str:
-    hashes = [h for h in CPU_BUILDS.get(entry.split()[0], ()) if h not in entry]
-    return entry.rstrip('\n') + ''.join(f' \\\n    --hash=sha256:{h}' for h in hashes) + '\n'
 
 
 if __name__ == '__main__':

@@ -103,10 +103,10 @@ def _not_finite(graph: Any) -> str:
     """The first initialiser with NaN or infinities, which some engines hide: max(0, NaN) is 0."""
     from onnx import TensorProto, numpy_helper
 
-    for tensor in graph.initializer:
-        if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
-            if not np.isfinite(numpy_helper.to_array(tensor)).all():
-                return quoted(tensor.name)
+    floating = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+    for tensor in (t for t in graph.initializer if t.data_type in floating):
+        if not np.isfinite(numpy_helper.to_array(tensor)).all():
+            return quoted(tensor.name)
     return ''
 
 

@@ -16,6 +16,7 @@ from support.bag_factory import (
     storage_file,
 )
 from support.broken_bags import STORAGES, cut, flipped, read, small_bag
+from support.one_line import one_line
 from support.stand_in_engine import StandInEngine
 
 from dsn_ros import bag_salvage
@@ -70,7 +71,7 @@ def test_a_replay_of_what_is_left_is_whole(tmp_path, storage, percent):
     try:
         metrics = replay(file, out, StandInEngine())
     except BagError as error:
-        assert str(error).isprintable()
+        one_line(error)
         assert not list(out.glob('*'))
         return
     assert any('truncated' in problem for problem in metrics['problems'])
@@ -143,6 +144,27 @@ def test_a_row_from_before_1970_costs_that_row_only(tmp_path):
     metrics = replay(file, tmp_path / 'out', StandInEngine())
     assert (metrics['frames_in'], metrics['frames_out']) == (3, 2)
     assert any('-5 ns, before 1970' in problem for problem in metrics['problems'])
+
+
+@pytest.mark.parametrize(
+    ('field', 'other', 'told'),
+    [
+        (b'string encoding', b'string incoding', 'sensor_msgs/msg/Image.encoding'),
+        (b'uint32 height', b'uint16 height', 'sensor_msgs/msg/Image.height'),
+        (b'string frame_id', b'string frame_ib', 'std_msgs/msg/Header.frame_id'),
+    ],
+)
+def test_a_bag_that_defines_a_type_otherwise_is_not_read_by_its_definition(
+    tmp_path, field, other, told
+):
+    """An mcap is read by its own definitions: a replay ended with an AttributeError."""
+    recording = Recording().frames('/image', 2)
+    file = storage_file(recording.write(tmp_path / 'bag'))
+    assert field in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(field, other))
+    with pytest.raises(BagError, match=f'the bag defines {told} otherwise') as caught:
+        replay(file, tmp_path / 'out', StandInEngine())
+    one_line(caught.value)
 
 
 def test_truth_of_another_kind_is_named(tmp_path):

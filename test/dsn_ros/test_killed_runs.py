@@ -90,9 +90,14 @@ def test_what_a_killed_run_left_is_removed_and_what_a_living_one_writes_is_not(t
 def test_a_folder_in_a_file_s_place_is_found_before_anything_is_moved(tmp_path):
     (tmp_path / 'b').mkdir()
     (tmp_path / 'a').write_text('old')
-    with pytest.raises(UserError, match='b is a folder'), staged(tmp_path) as folder:
-        (folder / 'a').write_text('new')
-        (folder / 'b').write_text('new')
+
+    def write():
+        with staged(tmp_path) as folder:
+            (folder / 'a').write_text('new')
+            (folder / 'b').write_text('new')
+
+    with pytest.raises(UserError, match='b is a folder'):
+        write()
     assert (tmp_path / 'a').read_text() == 'old'
     assert sorted(f.name for f in tmp_path.iterdir()) == ['a', 'b']
 

@@ -1,4 +1,4 @@
-"""Replays that are killed at random moments: the old results stand, or the new ones, never half."""
+"""Replays that are killed at random moments: the old results or the new ones, never half."""
 
 import json
 import os
@@ -50,16 +50,20 @@ def frames_in(out: Path) -> int:
     return written
 
 
-def killed(bag: Path, out: Path, frames: int, after: float) -> bool:
-    """Run in a process that is killed ``after`` seconds; whether it was killed before its end."""
+def killed(bag: Path, out: Path, frames: int, after: float | None) -> bool:
+    """Run in a process that is killed ``after`` seconds; whether it was killed before its end.
+
+    None: it is left to end.
+    """
     child = os.fork()
     if child == 0:
         try:
             run(bag, out, frames)
         finally:
             os._exit(0)
-    time.sleep(after)
-    os.kill(child, signal.SIGKILL)
+    if after is not None:
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
@@ -74,16 +78,19 @@ def kill_runs(
     bag, out = small_drive(folder), folder / 'out'
     out.mkdir()
     (out / 'notes.txt').write_text('mine')
+    run(bag, out, FRAMES[1])
     started = time.monotonic()
-    run(bag, out, FRAMES[0])
+    assert not killed(bag, out, FRAMES[0], None)
     whole_run = time.monotonic() - started
     source, standing = random.Random(seed), FRAMES[0]
     results: Counter[str] = Counter()
     number = 0
     while results['killed'] < count:
         number += 1
-        wanted = FRAMES[number % 2]
-        if not killed(bag, out, wanted, source.uniform(0, 1.2 * whole_run)):
+        wanted = FRAMES[number // 2 % 2]
+        # Anywhere, and every other time around its end, where files are put into place.
+        first = 0.7 if number % 2 else 0.0
+        if not killed(bag, out, wanted, source.uniform(first, 1.3) * whole_run):
             results['ended first'] += 1
         else:
             results['killed'] += 1

@@ -14,6 +14,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from support.one_line import one_line
 
 from dsn_core.checkpoint import CheckpointError, load_checkpoint
 from dsn_core.golden import GoldenFigures
@@ -32,12 +33,12 @@ def refusal(path: Path, *engines: str) -> str:
             pytest.importorskip('torch', reason='torch is not installed')
         with pytest.raises(EngineError) as caught:
             load_engine(path, engine)
-        texts.append(str(caught.value))
+        texts.append(one_line(caught.value))
     if not engines:
         with pytest.raises(EngineError) as caught:
             read_model(path)
-        texts.append(str(caught.value))
-    assert all(str(path) in text and text.isprintable() for text in texts)
+        texts.append(one_line(caught.value))
+    assert all(str(path) in text for text in texts)
     return texts[0]
 
 
@@ -85,7 +86,7 @@ class TestPickles:
         path = evil.rename(evil.with_suffix(suffix))
         with pytest.raises(CheckpointError, match=r'cannot be read as safetensors') as caught:
             load_checkpoint(path)
-        assert str(caught.value).isprintable()
+        one_line(caught.value)
         assert not victim.exists()
 
 
@@ -276,9 +277,7 @@ def test_flipped_bytes_end_in_one_line_or_in_the_same_answers(
                 answer = engine.infer(images[:1])
                 assert {a.shape for a in answer} == {(1, 64, 96)}
         except EngineError as error:
-            assert str(error).isprintable()
-            assert str(path) in str(error)
-            refused += 1
+            refused += str(path) in one_line(error)
     assert refused
 
 
