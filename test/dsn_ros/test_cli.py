@@ -39,10 +39,8 @@ def test_every_verb_has_help_with_an_example_or_a_description(verb):
 
 
 def test_the_verbs_there_are():
-    known = (
-        'ablate bench calibrate calibrate-confidence engine evaluate export infer profile replay'
-    )
-    known += ' simulate train'
+    known = 'ablate bench calibrate calibrate-confidence engine evaluate export infer profile '
+    known += 'replay simulate train'
     assert ' '.join(VERBS) == known
 
 
@@ -134,6 +132,7 @@ def test_an_output_that_cannot_be_written(bags, tiny_model, tmp_path):
         (('export', 'no.safetensors', '--out', 'm.onnx'), 'no.safetensors'),
         (('train', 'no.yaml'), 'no.yaml'),
         (('infer', 'no.jpg', '--out', 'out'), 'no.jpg'),
+        (('infer', 'no.jpg', '--out', 'out', '--ignore', 'blue'), '--ignore blue'),
         (('engine', 'no.onnx'), 'no.onnx'),
         (('engine', '--engine', 'abacus'), 'abacus'),
         (('engine', '--precision', 'fp7'), 'fp7'),
