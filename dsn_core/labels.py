@@ -7,6 +7,7 @@ The ids and colours are Cityscapes' nineteen train ids, which the paper's teache
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,7 +84,9 @@ class LabelSet:
 
     def colourise(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Paint ``labels`` (H, W) uint8 as (H, W, 3) uint8 RGB."""
-        return self.palette()[labels]
+        # The colour map's order of channels is its own affair: what is put in comes out.
+        painted = cv2.applyColorMap(labels, self.palette()[:, None])
+        return painted.astype(np.uint8, copy=False)
 
 
 def _classes(

@@ -30,7 +30,10 @@ from dsn_core.models import DepthSegNet
 from dsn_core.models.encoder import ResNetEncoder
 from dsn_core.models.pose import PoseNet
 
-__all__ = ['initialise']
+__all__ = ['ENCODER_OF', 'initialise']
+
+ENCODER_OF = 'encoder:'
+"""Before the path of a checkpoint whose encoder alone is wanted."""
 
 _ENCODER, _DEPTH, _SEG, _LIGHT = 'encoder', 'depth decoder', 'seg decoder', 'light module'
 _POSE_ENCODER, _POSE_DECODER = 'PoseNet encoder', 'PoseNet decoder'
@@ -59,6 +62,7 @@ def initialise(network: DepthSegNet, pose: PoseNet | None, source: str) -> list[
 
     - a checkpoint of dsn train: all of the network; the decoder for classes, of the same number
       of classes, and the light module where both have one;
+    - 'encoder:' and the path of such a checkpoint: its encoder alone, as if it were the next;
     - a file with torchvision's names of a ResNet-18 (fc ignored): the encoder, and the PoseNet's
       as [17] does it, the first convolution repeated over the two pictures and divided by two;
       the same with 'imagenet';
@@ -102,6 +106,9 @@ def _parts(network: DepthSegNet) -> dict[str, nn.Module]:
 def _find(source: str, network: DepthSegNet, parts: Mapping[str, nn.Module]) -> _Found:
     if source == 'imagenet':
         return _resnet(source, _imagenet(), parts)
+    if source.startswith(ENCODER_OF):
+        trained, _ = load_checkpoint(Path(source.removeprefix(ENCODER_OF)))
+        return _resnet(source, dict(trained.encoder.state_dict()), parts)
     path = Path(source)
     if path.is_dir():
         return _monodepth2_folder(path, network, parts)

@@ -37,4 +37,5 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Lay the labels' colours over ``image`` (H, W, 3) uint8 RGB of the labels' size (H, W)."""
     painted = label_set.colourise(labels)
-    return cv2.addWeighted(image, 1 - strength, painted, strength, 0.0).astype(np.uint8)
+    blended = cv2.addWeighted(image, 1 - strength, painted, strength, 0.0)
+    return blended.astype(np.uint8, copy=False)

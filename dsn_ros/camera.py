@@ -214,11 +214,12 @@ def _rays(camera: Camera) -> NDArray[np.float32]:
     if not camera.distorted:
         x = (u - k[0, 2]) / k[0, 0]
         y = (v - k[1, 2]) / k[1, 1]
-        rays = np.stack([x, y], axis=-1)
+        planes = np.stack([x, y])
     else:
         lens = Lens(k, np.array(camera.d, dtype=np.float64), camera.distortion_model)
         rays = lens.rays(np.stack([u, v], axis=-1).reshape(-1, 2))
-        rays = rays.reshape(camera.height, camera.width, 2)
-    result = np.ascontiguousarray(rays, dtype=np.float32)
+        planes = rays.T.reshape(2, camera.height, camera.width)
+    # x and y lie in memory one after the other: each is multiplied by depth in one sweep.
+    result = np.moveaxis(np.ascontiguousarray(planes, dtype=np.float32), 0, -1)
     result.flags.writeable = False  # shared by every caller
     return result

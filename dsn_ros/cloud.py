@@ -1,5 +1,6 @@
 """The organised semantic cloud: one point per pixel, row after row."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,8 +38,9 @@ def organised_cloud(perception: Perception) -> NDArray[np.void]:
     cloud['x'] = rays[..., 0] * z
     cloud['y'] = rays[..., 1] * z
     cloud['z'] = z
-    red, green, blue = (perception.image[..., i].astype(np.uint32) for i in range(3))
-    cloud['rgb'] = ((red << 16) | (green << 8) | blue).view(np.float32)
+    # Little-endian, blue comes first, and a fourth byte that is to be 0.
+    colour = cv2.cvtColor(perception.image, cv2.COLOR_RGB2BGRA).view('<u4')[..., 0]
+    cloud['rgb'] = (colour & np.uint32(0x00FFFFFF)).view('<f4')
     cloud['label'] = perception.labels
     cloud['confidence'] = perception.confidence
     return cloud

@@ -1,4 +1,4 @@
-"""The tables of an evaluation as Markdown and in the terminal."""
+"""Tables as Markdown and in the terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from rich.text import Text
 from dsn_core.evaluation.tables import Table
 from dsn_ros.console import OUTPUT
 
-__all__ = ['print_tables', 'to_markdown']
+__all__ = ['print_tables', 'show_tables', 'to_markdown']
 
 _WIDEST = 1000  # columns of a terminal
 _STYLES = {'paper': 'dim', 'ours': 'bold', 'baseline': 'italic'}
@@ -48,7 +48,13 @@ def _cell(text: str) -> str:
 
 
 def print_tables(tables: Sequence[Table], out: Path) -> None:
-    """Print all tables, however wide they are, and say where the page is."""
+    """Print all tables, and say where the page is."""
+    show_tables(tables)
+    OUTPUT.print(f'look at {out / "evaluation.html"}', soft_wrap=True)
+
+
+def show_tables(tables: Sequence[Table]) -> None:
+    """Print all tables, however wide they are."""
     for table in tables:
         shown = rich_table.Table(
             title=Text(table.title), title_justify='left', box=box.SIMPLE_HEAD, pad_edge=False
@@ -68,4 +74,3 @@ def print_tables(tables: Sequence[Table], out: Path) -> None:
         wide.print(shown)
         OUTPUT.print(Text(table.note, 'dim'))
         OUTPUT.print()
-    OUTPUT.print(f'look at {out / "evaluation.html"}', soft_wrap=True)

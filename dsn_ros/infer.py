@@ -16,7 +16,7 @@ from dsn_core.data.picture_file import PICTURES, VIDEOS
 from dsn_core.visual import overlay
 from dsn_ros.engines import Engine
 from dsn_ros.errors import UserError
-from dsn_ros.metrics import Latencies, run_metrics
+from dsn_ros.metrics import FaultStatistics, Latencies, run_metrics
 from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.report import ReportBuilder
@@ -124,7 +124,8 @@ def infer(
     sources = find_sources(paths)
     total = sum(s.frames for s in sources)
     report = ReportBuilder(', '.join(p.name for p in paths), engine.metadata.class_names)
-    latencies, dropped, problems = Latencies(), Counter[str](), []
+    latencies, faults = Latencies(), FaultStatistics()
+    dropped, problems = Counter[str](), []
     frames_in = 0
     last: Perception | None = None
     started = time.perf_counter()
@@ -140,6 +141,7 @@ def infer(
                     last = pipeline.process(Frame(picture, stamp))
                     _write(folder / name, last)
                     latencies.add(last.latency_ms)
+                    faults.add(last)
                     report.add(last, source.name, last.latency_ms)
                 if progress is not None:
                     progress(frames_in, max(total, frames_in))
@@ -148,7 +150,7 @@ def infer(
         seconds = time.perf_counter() - started
         named = ', '.join(map(str, paths))
         metrics = run_metrics(
-            named, engine, frames_in, dropped, seconds, latencies, problems, last
+            named, engine, frames_in, dropped, seconds, latencies, problems, faults, last
         )
         write_json(folder / 'metrics.json', metrics)
         report.write(folder / 'report.html', metrics)

@@ -51,7 +51,7 @@ class Messages(ABC):
         return self._make('std_msgs/msg/Header', stamp=self._time(stamp_ns), frame_id=frame_id)
 
     def image(self, array: NDArray[Any], encoding: str, header: Any) -> Any:
-        """Make a ``sensor_msgs/Image`` of ``array`` (H, W) or (H, W, C), copying it.
+        """Make a ``sensor_msgs/Image`` of ``array`` (H, W) or (H, W, C).
 
         ``encoding`` is one that :func:`dsn_ros.messages.image_view` takes (32FC1 metres, mono8,
         rgb8, 16UC1 millimetres, ...); the data is little-endian without row padding.
@@ -223,7 +223,10 @@ class RosMessages(Messages):
 
 
 class BagMessages(Messages):
-    """Builds the bag library's messages, as ``typestore`` defines them (default: Jazzy's)."""
+    """Builds the bag library's messages, as ``typestore`` defines them (default: Jazzy's).
+
+    Their ``data`` is the array that they are made of, not a copy: serialize before it changes.
+    """
 
     def __init__(self, typestore: Typestore | None = None) -> None:
         self.store = typestore or self.typestore()
@@ -242,7 +245,7 @@ class BagMessages(Messages):
 
     def _make(self, type_name: str, payload: NDArray[Any] | None = None, /, **fields: Any) -> Any:
         if payload is not None:
-            fields['data'] = np.frombuffer(payload.tobytes(), np.uint8)
+            fields['data'] = np.ascontiguousarray(payload).reshape(-1).view(np.uint8)
         return self.store.types[type_name](**fields)
 
     def _numbers(self, values: Sequence[float]) -> NDArray[np.float64]:

@@ -77,7 +77,7 @@ def obstacle_cloud(
         raise ValueError(f'an obstacle cloud needs metric depth: {seen.scale.source}')
     if seen.camera is None:
         raise ValueError('an obstacle cloud needs a calibrated camera: no usable camera_info')
-    chosen = is_obstacle[seen.labels]
+    chosen = is_obstacle.take(seen.labels)
     if options.min_confidence > 0:
         chosen &= seen.confidence >= round(options.min_confidence * 255)
     chosen = _without_specks(chosen)
@@ -87,7 +87,7 @@ def obstacle_cloud(
     block = int(seen.camera.focal_length * options.voxel / options.max_range)
     pixels = _nearest_of_blocks(np.where(chosen, seen.depth, np.float32(np.inf)), block)
     z = seen.depth.ravel()[pixels]
-    x, y = (seen.camera.rays().reshape(-1, 2)[pixels] * z[:, None]).T
+    x, y = (seen.camera.rays()[..., axis].ravel()[pixels] * z for axis in (0, 1))
     squared = x * x + y * y + z * z
     near = np.flatnonzero(squared <= options.max_range**2)  # false for NaN, where no ray is known
     near = near[np.argsort(squared[near], kind='stable')]

@@ -21,7 +21,7 @@ from dsn_ros.messages import (
     image_to_rgb,
     stamp_ns,
 )
-from dsn_ros.metrics import Latencies, ScaleStatistics, run_metrics
+from dsn_ros.metrics import FaultStatistics, Latencies, ScaleStatistics, run_metrics
 from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.recorder import Recorder
@@ -86,6 +86,7 @@ class _Replay:
         self.pipeline = Pipeline(engine, pipeline)
         self.poses = BagPoses(bag, pipeline.scale)
         self.scales = ScaleStatistics()
+        self.faults = FaultStatistics()
         self.lights: Counter[str] = Counter()
         self.recorder = Recorder(folder, names, options.points)
         self.report = ReportBuilder(bag.path.name, names)
@@ -152,6 +153,7 @@ class _Replay:
         }
         self.latencies.add(latency)
         self.scales.add(perception.scale)
+        self.faults.add(perception)
         self.lights[perception.lighting.condition] += 1
         self.report.add(perception, self.condition or None, latency)
         if self.truth:
@@ -195,6 +197,7 @@ class _Replay:
             seconds,
             self.latencies,
             [*told, *self.bag.problems, *self.problems],
+            self.faults,
             self.last,
         )
         metrics['topic'] = self.topic.name

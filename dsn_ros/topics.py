@@ -8,15 +8,14 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from dsn_core.visual import overlay
-from dsn_ros.cloud import organised_cloud
 from dsn_ros.diagnostics import Diagnosis
 from dsn_ros.errors import UserError
 from dsn_ros.message_builders import RosMessages
-from dsn_ros.obstacles import ObstacleOptions, obstacle_classes, obstacle_cloud
+from dsn_ros.obstacles import ObstacleOptions, obstacle_classes
+from dsn_ros.outputs import output_messages
 from dsn_ros.pipeline import Perception
 
-__all__ = ['OutputTopics', 'diagnostic_status', 'image_topic', 'subscribe']
+__all__ = ['OutputTopics', 'diagnostic_status', 'image_topic', 'subscribe', 'unfit']
 
 # topic: (package, message). Relative names: a namespace or a remapping moves them.
 TOPICS = {
@@ -91,29 +90,11 @@ class OutputTopics:
 
     def publish(self, seen: Perception) -> None:
         """Publish what was seen in a frame, with its stamp and frame; only what is wanted."""
-        header = self._messages.header(seen.stamp_ns, seen.frame_id)
-        image = self._messages.image
-        if self.wanted('depth/image'):
-            self._send('depth/image', image(seen.depth, '32FC1', header))
-        if self.wanted('labels/image'):
-            self._send('labels/image', image(seen.labels, 'mono8', header))
-        if self.wanted('labels/confidence'):
-            self._send('labels/confidence', image(seen.confidence, 'mono8', header))
-        if self.wanted('overlay/image'):
-            painted = overlay(seen.image, seen.labels)
-            self._send('overlay/image', image(painted, 'rgb8', header))
-        if seen.camera is None:
-            return
-        if self.wanted('depth/camera_info'):
-            info = self._messages.camera_info(seen.camera.to_info(), header)
-            self._send('depth/camera_info', info)
-        if self.wanted('points'):
-            cloud = organised_cloud(seen)
-            self._send('points', self._messages.point_cloud(cloud, header))
-        # Without metres there is none at all: a costmap would mark the wrong places.
-        if seen.scale.metric and self.wanted('obstacles'):
-            cloud = obstacle_cloud(seen, self._is_obstacle, self._obstacles())
-            self._send('obstacles', self._messages.point_cloud(cloud, header))
+        messages = output_messages(
+            seen, self._messages, self.wanted, self._is_obstacle, self._obstacles
+        )
+        for topic, message in messages:
+            self._send(topic, message)
 
     def publish_status(self, seen: Perception, **fields: Any) -> None:
         """Publish PerceptionStatus with what ``seen`` says and ``fields``, if it is wanted."""
@@ -128,9 +109,14 @@ class OutputTopics:
             lighting=seen.lighting.condition,
             darkness=seen.lighting.darkness,
             calibrated=seen.camera is not None,
+            faults=list(seen.faults),
             **fields,
         )
         self._send(OPTIONAL, message)
+
+    def unfit(self) -> list[str]:
+        """Say which subscribers do not get what they ask for, and why."""
+        return [line for each in self._publishers.values() for line in unfit(self._node, each)]
 
     def destroy(self) -> None:
         """Take the topics away."""
@@ -169,6 +155,31 @@ def subscribe(node: Any, message: Any, topic: str, callback: Any) -> Any:
         QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
         qos_overriding_options=QoSOverridingOptions.with_default_policies(),
     )
+
+
+def unfit(node: Any, own: Any) -> list[str]:
+    """Say who does not get through to ``own``, a publisher or subscription of ``node``, and why.
+
+    The middleware connects no ends of which one asks for more than the other one offers.
+    """
+    from rclpy.qos import QoSCompatibility, qos_check_compatible
+
+    topic, listens = str(own.topic_name), not hasattr(own, 'publish')
+    ask = node.get_publishers_info_by_topic if listens else node.get_subscriptions_info_by_topic
+    lines = []
+    for other in ask(topic):
+        ends = (other.qos_profile, own.qos_profile)
+        fits, why = qos_check_compatible(*(ends if listens else ends[::-1]))
+        if fits == QoSCompatibility.ERROR:
+            name = f'{other.node_namespace.rstrip("/")}/{other.node_name}'
+            what = 'publishes' if listens else 'subscribes to'
+            end = 'subscription' if listens else 'publisher'
+            lines.append(
+                f'{name} {what} {topic} with a QoS that does not fit '
+                f'({why.strip("; ").removeprefix("ERROR: ")}): nothing gets through; change it '
+                f'there, or here by qos_overrides.{topic}.{end}'
+            )
+    return lines
 
 
 def image_topic(node: Any, compressed: bool, prefix: str = '') -> str:

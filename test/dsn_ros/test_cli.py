@@ -39,7 +39,9 @@ def test_every_verb_has_help_with_an_example_or_a_description(verb):
 
 
 def test_the_verbs_there_are():
-    known = 'ablate calibrate calibrate-confidence engine evaluate export infer profile replay'
+    known = (
+        'ablate bench calibrate calibrate-confidence engine evaluate export infer profile replay'
+    )
     known += ' simulate train'
     assert ' '.join(VERBS) == known
 

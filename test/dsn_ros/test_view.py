@@ -135,3 +135,44 @@ def test_without_rectification_the_lens_stays():
 def test_coefficients_that_fit_no_picture_are_refused():
     with pytest.raises(MessageError, match='calibrate the camera again'):
         view_of(HEIGHT, WIDTH, camera((5.0,) * 5), True, 'stretch', ASPECT)
+
+
+def box_averages(image, height, width):
+    """What averaging over each output pixel's exact window gives, in float."""
+
+    def along(data, count):
+        edges = np.arange(count + 1) * data.shape[0] / count
+        sums = np.concatenate([np.zeros_like(data[:1]), np.cumsum(data, axis=0)])
+        whole = np.minimum(edges.astype(int), data.shape[0] - 1)
+        at = sums[whole] + (edges - whole)[:, None, None] * data[whole]
+        return np.diff(at, axis=0) * count / data.shape[0]
+
+    rows = along(image.astype(float), height)
+    return along(rows.swapaxes(0, 1), width).swapaxes(0, 1)
+
+
+@pytest.mark.parametrize('size', [(720, 1280), (1080, 1920), (640, 1152), (725, 1281), (400, 600)])
+def test_shrinking_averages(size):
+    image = picture(*size)
+    small = resize_picture(image, 320, 576)
+    assert small.shape == (320, 576, 3)
+    assert small.flags.c_contiguous
+    expected = box_averages(image, 320, 576)
+    assert np.abs(small - expected).mean() < 1.5
+    assert abs(float((small - expected).mean())) < 0.2  # OpenCV rounds halves up
+
+
+@pytest.mark.parametrize('size', [(720, 1280), (1440, 2560)])
+def test_what_is_too_fine_for_the_small_picture_does_not_show(size):
+    stripes = np.zeros((*size, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = resize_picture(stripes, 320, 576)
+    assert np.ptp(small) <= 2
+
+
+def test_shrinking_shifts_nothing():
+    image = np.zeros((720, 1280, 3), np.uint8)
+    image[300:341, 500:581] = 200
+    u, v = centre(resize_picture(image, 320, 576))
+    assert (u + 0.5) * 1280 / 576 == pytest.approx(540.5, abs=0.2)
+    assert (v + 0.5) * 720 / 320 == pytest.approx(320.5, abs=0.2)
