@@ -41,8 +41,8 @@ def _asked(files: Sequence[Path], seconds: float) -> list[dict[str, Any]]:
     command += ['--format', 'json', '--progress-spinner', 'off']
     command += [f'--requirement={file}' for file in files]
     try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, timeout=seconds, text=True, check=False
+        done = subprocess.run(  # it says on standard error that all is well, whatever it knew
+            command, capture_output=True, timeout=seconds, text=True, check=False
         )
         found: list[dict[str, Any]] = json.loads(done.stdout)['dependencies']
     except (subprocess.TimeoutExpired, ValueError, KeyError):

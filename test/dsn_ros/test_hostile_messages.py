@@ -99,7 +99,7 @@ class TestFuzz:
                 camera[0] = None
             worker.put('', message)
             _settle(statistics)
-        worker.stop()
+        worker.stop(10.0)
         came, published, dropped = statistics.totals()
         assert (came, published, dropped) == (300, len(out), 300 - len(out))
         assert 20 < published < 280
