@@ -52,6 +52,7 @@ def test_an_engine_that_raises_is_tried_again_and_then_replaced(start_node, tiny
     for i in range(2, 5):
         camera.publish(told(robot, START + i, RAISES))
         robot.diagnosis(lambda _l, _m, v, n=i: v['dropped: engine failed'] == str(n))
+    heard.clear()
     robot.warm_up(camera, told(robot, START + 9), heard)
     robot.diagnosis(lambda level, _m, v: level < ERROR and v['engine restarts'] == '1')
     assert robot.state() == 'active'
