@@ -7,7 +7,6 @@ The ids and colours are Cityscapes' nineteen train ids, which the paper's teache
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,6 +83,8 @@ class LabelSet:
 
     def colourise(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Paint ``labels`` (H, W) uint8 as (H, W, 3) uint8 RGB."""
+        import cv2  # here: ids and names are asked for where nothing is painted
+
         # The colour map's order of channels is its own affair: what is put in comes out.
         painted = cv2.applyColorMap(labels, self.palette()[:, None])
         return painted.astype(np.uint8, copy=False)

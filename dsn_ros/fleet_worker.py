@@ -1,6 +1,7 @@
 """One bag of many: its result in a folder of its own, made only if it is not there already."""
 
 import fcntl
+import json
 import logging
 import socket
 from collections.abc import Iterator, Sequence
@@ -49,7 +50,7 @@ class FleetOptions:
 
     def key(self) -> dict[str, Any]:
         """All that decides the result beside the bag; limits are judged anew in no time."""
-        return {
+        key = {
             'version': __version__,
             'model': self.model_sha256,
             'engine': self.engine,
@@ -57,6 +58,9 @@ class FleetOptions:
             'replay': asdict(self.replay),
             'pipeline': asdict(self.pipeline),
         }
+        # As the record gives it back: JSON has lists only.
+        found: dict[str, Any] = json.loads(json.dumps(key))
+        return found
 
 
 @dataclass(frozen=True)

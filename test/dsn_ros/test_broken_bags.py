@@ -36,7 +36,7 @@ def test_cut_off_at_every_percent(tmp_path, storage, compression):
         assert found is None or found.items() <= whole.items()  # nothing that was not recorded
         counts.append(len(found or ()))
     assert counts[0] == 0
-    assert max(counts) >= 16
+    assert max(counts) >= 15  # the last percent of a database is a page, with three rows
     if compression is None and storage == 'mcap':
         assert counts == sorted(counts)  # the longer the file, the more of it is read
 

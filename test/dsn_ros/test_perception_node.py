@@ -215,6 +215,11 @@ def test_the_status_tells_how_the_frame_was_seen(robot, perception):
     assert status.frames_in >= status.frames_out >= 1
     latency = dict(zip(status.stages, status.latency_ms, strict=True))
     assert latency['total'] >= latency['infer'] > 0
+    assert (status.faults, status.engine_restarts) == ([], 0)
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    camera.publish(robot.messages.image(black, 'rgb8', robot.header(START + PERIOD)))
+    robot.wait(lambda: len(heard) == 2, 'the status of a black picture')
+    assert list(heard[1].faults) == ['black']
 
 
 def test_without_camera_info_there_is_depth_and_it_is_called_relative(start_node, tiny_model):
@@ -309,8 +314,9 @@ def test_many_turns_of_the_lifecycle_leave_nothing_behind(start_node, tiny_model
         assert robot.transition(ACTIVATE), process.said
         assert robot.transition(DEACTIVATE)
         assert robot.transition(CLEANUP)
+        robot.spin(0.2)  # a thread that has ended is there a moment longer
         threads.append(process.threads())
-    assert threads[-1] == threads[1], threads
+    assert threads[-1] <= threads[1], threads
     robot.spin(0.5)
     topics = {name for name, _ in robot.node.get_topic_names_and_types()}
     assert not topics & {'/depth/image', '/image', '/labels/label_info'}
