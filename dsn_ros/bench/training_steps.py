@@ -114,7 +114,7 @@ def _as_fit_does(
         optimizer.step()
         schedule.step()
         stage.on_train_batch_end(None, data, 0)
-        return float(loss)  # waits for a GPU
+        return float(loss.detach())  # waits for a GPU
 
     return step
 
@@ -180,7 +180,7 @@ def _plainly(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> St
         value = loss()
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        return float(value)  # waits for a GPU
+        return float(value.detach())  # waits for a GPU
 
     return step
 
