@@ -1,11 +1,13 @@
 # Each target does its own set-up, in virtual environments below .venv.
 PYTHON ?= python3
-LOCK := requirements/lock.txt
+# Only what is locked, by its hash. Of empy alone there is no wheel: its setup.py is run.
+INSTALL := -m pip install --quiet --no-deps --no-build-isolation
+LOCKED := $(INSTALL) --require-hashes --only-binary :all: --no-binary empy --requirement
 OUT ?= out
 # ROS's Python packages live outside of any virtual environment: let the tests see them.
 SITE := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo --system-site-packages)
 
-.PHONY: demo test lint clean help
+.PHONY: demo test lint audit lock clean help
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -21,15 +23,35 @@ lint: .venv/test/ready ## Style and types
 	.venv/test/bin/ruff format --check .
 	.venv/test/bin/mypy
 
-.venv/demo/ready: setup.py $(LOCK)
-	$(PYTHON) -m venv .venv/demo
-	.venv/demo/bin/python -m pip install --quiet --constraint $(LOCK) --editable .
+audit: .venv/audit/ready ## Locked releases against the advisory database
+	.venv/audit/bin/python requirements/audit.py
+
+lock: ## Write the lock files anew (needs uv)
+	$(PYTHON) requirements/lock.py
+
+.venv/audit/ready: requirements/audit.txt
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python $(LOCKED) requirements/audit.txt
 	touch $@
 
-.venv/test/ready: setup.py $(LOCK)
+.venv/demo/ready: setup.py requirements/build.txt requirements/demo.txt
+	$(PYTHON) -m venv .venv/demo
+	.venv/demo/bin/python $(LOCKED) requirements/build.txt
+	.venv/demo/bin/python $(LOCKED) requirements/demo.txt
+	.venv/demo/bin/python $(INSTALL) --editable .
+	touch $@
+
+.venv/test/ready: setup.py $(wildcard requirements/*.txt)
 	$(PYTHON) -m venv $(SITE) .venv/test
-	.venv/test/bin/python -m pip install --quiet --constraint $(LOCK) \
-		--editable '.[train,teachers,sim,cluster,test,dev]'
+	.venv/test/bin/python $(LOCKED) requirements/build.txt
+	.venv/test/bin/python $(LOCKED) requirements/test.txt
+	@# The build for the CPU where this machine is offered it, else the registry's, which may be
+	@# the one for NVIDIA and not load without its libraries.
+	.venv/test/bin/python $(LOCKED) requirements/torch-cpu.txt 2>/dev/null || \
+		.venv/test/bin/python $(LOCKED) requirements/torch.txt
+	.venv/test/bin/python -c 'import torch' 2>/dev/null || \
+		.venv/test/bin/python $(LOCKED) requirements/torch-cuda.txt
+	.venv/test/bin/python $(INSTALL) --editable .
 	touch $@
 
 clean: ## Remove the environments and what the demo wrote

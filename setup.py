@@ -86,7 +86,7 @@ setup(
     entry_points={
         'console_scripts': [
             'dsn = dsn_ros.cli:main',
-            'perception_node = dsn_ros.perception_node:main',
+            'perception_node = dsn_ros.run_node:main',
         ],
     },
 )

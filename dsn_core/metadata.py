@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dsn_core.golden import GoldenFigures
+from dsn_core.errors import quoted
+from dsn_core.golden import STRIDE, GoldenFigures
 from dsn_core.labels import UNLABELLED
 
 __all__ = ['METADATA_KEY', 'MIN_SIDE', 'ModelMetadata']
@@ -62,6 +63,8 @@ class ModelMetadata:
         names = self.class_names
         if len(names) > UNLABELLED or not all(isinstance(n, str) and n for n in names):
             raise ValueError(f'class_names must be at most {UNLABELLED} names')
+        if twice := [n for n in names if names.count(n) > 1]:
+            raise ValueError(f'class_names must differ, but {quoted(twice[0])} is there twice')
         if not 0 < self.min_depth < self.max_depth < math.inf:
             raise ValueError(
                 f'min_depth and max_depth must be 0 < min < max, got '
@@ -73,6 +76,12 @@ class ModelMetadata:
             raise ValueError(f"precision must be 'fp32', 'fp16' or 'int8', got {self.precision!r}")
         if self.focal_length is not None and not 0 < self.focal_length < math.inf:
             raise ValueError(f'focal_length must be above zero, got {self.focal_length}')
+        grid = tuple(len(range(STRIDE // 2, side, STRIDE)) for side in (self.height, self.width))
+        if self.golden.depth.shape != grid:
+            raise ValueError(
+                f'golden: a grid of {self.golden.depth.shape} points, not the {grid} of '
+                f'{self.height} x {self.width} pixels'
+            )
         labels = self.golden.labels
         if (labels[(labels != UNLABELLED) | (len(names) > 0)] >= len(names)).any():
             raise ValueError('golden: a label is not among class_names')

@@ -10,6 +10,7 @@ all the same, and so do we: training takes up the difference.
 """
 
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,10 @@ from dsn_core.models import DepthSegNet
 from dsn_core.models.encoder import ResNetEncoder
 from dsn_core.models.pose import PoseNet
 
-__all__ = ['initialise']
+__all__ = ['ENCODER_OF', 'initialise']
+
+ENCODER_OF = 'encoder:'
+"""Before the path of a checkpoint whose encoder alone is wanted."""
 
 _ENCODER, _DEPTH, _SEG, _LIGHT = 'encoder', 'depth decoder', 'seg decoder', 'light module'
 _POSE_ENCODER, _POSE_DECODER = 'PoseNet encoder', 'PoseNet decoder'
@@ -58,6 +62,7 @@ def initialise(network: DepthSegNet, pose: PoseNet | None, source: str) -> list[
 
     - a checkpoint of dsn train: all of the network; the decoder for classes, of the same number
       of classes, and the light module where both have one;
+    - 'encoder:' and the path of such a checkpoint: its encoder alone, as if it were the next;
     - a file with torchvision's names of a ResNet-18 (fc ignored): the encoder, and the PoseNet's
       as [17] does it, the first convolution repeated over the two pictures and divided by two;
       the same with 'imagenet';
@@ -101,6 +106,9 @@ def _parts(network: DepthSegNet) -> dict[str, nn.Module]:
 def _find(source: str, network: DepthSegNet, parts: Mapping[str, nn.Module]) -> _Found:
     if source == 'imagenet':
         return _resnet(source, _imagenet(), parts)
+    if source.startswith(ENCODER_OF):
+        trained, _ = load_checkpoint(Path(source.removeprefix(ENCODER_OF)))
+        return _resnet(source, dict(trained.encoder.state_dict()), parts)
     path = Path(source)
     if path.is_dir():
         return _monodepth2_folder(path, network, parts)
@@ -279,6 +287,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 def _read_pth(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f'{path}: no such file of weights')
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
     try:
         loaded: object = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # of many kinds: the bytes of a stranger's file decide which
@@ -298,6 +308,20 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
                 f'{type(value).__name__}: save the state dict alone'
             )
     return tensors
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it is: torch.save compresses nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(each.file_size for each in archive.infolist())
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        return  # damaged: torch.load says so
+    if unpacked > path.stat().st_size:
+        raise CheckpointError(
+            f'{path} unpacks to {unpacked} bytes, more than it has: no file of torch.save; '
+            'ask for the weights as .safetensors'
+        )
 
 
 def _imagenet() -> dict[str, Tensor]:

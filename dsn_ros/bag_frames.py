@@ -115,6 +115,7 @@ class _Reading:
         by_hand = source.intrinsics or source.fov
         self.info_topic = '' if by_hand else self._find_info_topic()
         self.camera: Camera | None = None
+        self.no_camera = 'it has no message'  # why there is none
 
     def frames(self) -> Iterator[SourceFrame]:
         """All frames of the camera that can be used."""
@@ -159,6 +160,8 @@ class _Reading:
                 image = image_to_rgb(content, bag_converter) if raw else compressed_to_rgb(content)
             except MessageError as error:
                 _logger.warning('%s: %s', self.bag.path, error)
+                if message.topic == self.info_topic:
+                    self.no_camera = str(error)
                 continue
             yield stamp, image
 
@@ -200,7 +203,7 @@ class _Reading:
             return by_hand
         about = f'camera_info on {self.info_topic} of {self.bag.path}'
         if self.camera is None:
-            raise ConfigError(f'{about} has no message that can be read: {REMEDY}')
+            raise ConfigError(f'{about} cannot be used ({self.no_camera}): {REMEDY}')
         if not self.camera.calibrated:
             raise ConfigError(f'{about} has K[0] = {self.camera.k[0]:g} (uncalibrated): {REMEDY}')
         try:

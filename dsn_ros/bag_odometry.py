@@ -66,11 +66,11 @@ def _choose(bag: Bag, wanted: str) -> TopicInfo | None:
 def _positions(bag: Bag, topic: TopicInfo) -> Iterator[_Position]:
     for message in bag.messages([topic.name]):
         try:
-            content = bag.deserialize(message)
+            found = list(transforms_in(bag.deserialize(message)))
         except MessageError as error:
             _logger.warning('%s: %s', bag.path, error)
             continue
-        for stamp, parent, child, (x, y, z), _ in transforms_in(content):
+        for stamp, parent, child, (x, y, z), _ in found:
             if topic.type == ODOMETRY or _is_of_base(parent, child):
                 yield stamp, x, y, z
 

@@ -29,6 +29,7 @@ SQLITE_MAGIC = b'SQLite format 3\0'
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x02, 0x03, 0x04, 0x05, 0x06
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 MAX_MISSES = 10_000  # rows in a row that a damaged sqlite3 file doesn't give before it is left
+MAX_UNPACKED = 2**30  # bytes of one compressed message or chunk; some kB may claim any number
 REPAIR = {'.mcap': 'mcap recover FILE', '.db3': 'sqlite3 FILE .recover'}
 
 
@@ -98,11 +99,14 @@ class Salvage:
 def unpacked(raw: bytes) -> bytes:
     """Undo rosbag2's compression by message, whose zstd frames no CDR message looks like.
 
-    A damaged frame comes back as it is: it won't deserialize.
+    A damaged frame, and one of more than a gigabyte, comes back as it is: it won't deserialize.
     """
     if raw[:4] == ZSTD_MAGIC:
         with suppress(zstd.ZstdError):
-            return zstd.decompress(raw)
+            unpacker = zstd.ZstdDecompressor()
+            message = unpacker.decompress(raw, MAX_UNPACKED)
+            if unpacker.eof:
+                return message
     return raw
 
 
@@ -197,9 +201,9 @@ class _McapWalk:
         packed = body[at + 8 :]
         try:
             if compression == 'zstd':
-                records = zstd.ZstdDecompressor().decompress(packed)
+                records = zstd.ZstdDecompressor().decompress(packed, MAX_UNPACKED)
             elif compression == 'lz4':
-                records = bytes(LZ4FrameDecompressor().decompress(packed))
+                records = bytes(LZ4FrameDecompressor().decompress(packed, MAX_UNPACKED))
             else:
                 records = packed
         except (zstd.ZstdError, RuntimeError, EOFError):

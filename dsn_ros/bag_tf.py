@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 def transforms_in(message: Any) -> Iterator[Transform]:
     """The transforms that a TFMessage, or a nav_msgs/Odometry (one: its pose), states.
 
-    Frames without the leading slash of ROS 1.
+    Frames without the leading slash of ROS 1. Raises MessageError for a stamp that is no time.
     """
     if hasattr(message, 'transforms'):
         for each in message.transforms:
@@ -127,16 +127,16 @@ def read_tree(bag: Bag, also: Iterable[str] = ()) -> TransformTree:
     poses: list[Transform] = []
     for message in bag.messages([*topics, *also]):
         try:
-            content = bag.deserialize(message)
+            found = list(transforms_in(bag.deserialize(message)))
         except MessageError as error:
             _logger.warning('%s: %s', bag.path, error)
             continue
         if message.type == ODOMETRY:
-            poses += transforms_in(content)
+            poses += found
         elif message.topic.rpartition('/')[2] == 'tf_static':
-            fixed += transforms_in(content)
+            fixed += found
         else:
-            moving += transforms_in(content)
+            moving += found
     known = {child for _, _, child, _, _ in (*moving, *fixed)}
     moving += [pose for pose in poses if pose[2] not in known]
     return TransformTree(moving, fixed)

@@ -14,11 +14,13 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from rosbags.highlevel import AnyReader
-from rosbags.typesys import get_types_from_msg
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from dsn_core.errors import printable
 from dsn_ros.bag_salvage import BagMessage, Salvage, is_cut_off, unpacked
 from dsn_ros.bag_topics import TopicInfo, choose_image_topic, find_camera_info_topic
+from dsn_ros.bag_types import unlike
 from dsn_ros.errors import BagError, MessageError
 from dsn_ros.message_builders import BagMessages
 
@@ -103,9 +105,15 @@ class Bag:
         """Make the message object (the bag library's dataclass) of a stored message.
 
         Raises:
-            MessageError: this message is damaged or of an unknown type; others may be fine.
+            MessageError: this message is damaged, of an unknown type or from before 1970; others
+                may be fine.
 
         """
+        if message.receive_ns < 0:  # no bag that is written could hold it
+            raise MessageError(
+                f'{message.topic}: a message received at {message.receive_ns} ns, before 1970: it '
+                'is left out'
+            )
         try:
             return self._source.deserialize(message)
         except Exception as error:  # damaged bytes make whatever error the parser stumbles into
@@ -115,7 +123,7 @@ class Bag:
             ) from error
 
     def _note(self, *problems: str) -> None:
-        self.problems.extend(p for p in problems if p not in self.problems)
+        self.problems.extend(p for p in map(printable, problems) if p not in self.problems)
 
 
 class _Source(Protocol):
@@ -138,6 +146,9 @@ class _ReaderSource:
         self._fallback = BagMessages.typestore()
         self._reader = AnyReader(paths, default_typestore=self._fallback)
         self._reader.open()
+        ros_1 = not self._reader.is2
+        self._known = get_typestore(Stores.ROS1_NOETIC) if ros_1 else self._fallback
+        self._unlike: dict[str, str] = {}  # message type -> the field that is not as we know it
         self.topics = {
             name: TopicInfo(name, info.msgtype or info.connections[0].msgtype, info.msgcount)
             for name, info in self._reader.topics.items()
@@ -155,11 +166,15 @@ class _ReaderSource:
             yield BagMessage(connection.topic, connection.msgtype, receive_ns, raw)
 
     def deserialize(self, message: BagMessage) -> Any:
+        # A bag may hold definitions for some of its types only.
+        defined = message.type in self._reader.typestore.fielddefs
+        if defined and message.type not in self._unlike:
+            self._unlike[message.type] = unlike(self._reader.typestore, self._known, message.type)
+        if field := self._unlike.get(message.type):
+            raise ValueError(f'the bag defines {field} otherwise')
         if not self._reader.is2:
             return self._reader.deserialize(message.raw, message.type)
-        # A bag may hold definitions for some of its types only.
-        known = message.type in self._reader.typestore.fielddefs
-        store = self._reader.typestore if known else self._fallback
+        store = self._reader.typestore if defined else self._fallback
         return store.deserialize_cdr(message.raw, message.type)
 
     def close(self) -> None:

@@ -7,12 +7,20 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.data.calibration import FISHEYE, Calibration
 from dsn_core.data.lens import Lens
+from dsn_core.errors import UserError
+from dsn_ros.errors import MessageError
 from dsn_ros.messages import CameraInfoFields
 
 __all__ = ['Camera', 'is_rectified']
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_LAST_ROW = (0.0, 0.0, 1.0)  # of K, and of P but for its last number
+# What no lens has: pictures are from hundredths to thousands of focal lengths wide, and centres
+# of windows lie within a hundred widths.
+_SHORTEST, _LONGEST, _FARTHEST = 0.01, 10_000.0, 100.0
+_TURNED = 0.01  # by how much R R^T of a rotation, in few digits, may differ from 1
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,10 @@ class Camera:
         CameraInfo's calibration is that of the full sensor; the picture may be a window of it
         (``roi``) and several sensor pixels to one (``binning``). Where image_proc's names say that
         the pictures on ``topic`` are rectified, it is the pinhole of P.
+
+        An uncalibrated camera is one, too (``calibrated`` says so). Raises MessageError naming
+        the field of a calibration that no camera has: pictures would be bent by it, or points put
+        where nothing is.
         """
         left, top, height, width = info.roi or (0, 0, info.height, info.width)
         height, width = height or info.height, width or info.width
@@ -61,16 +73,20 @@ class Camera:
         with np.errstate(invalid='ignore'):  # infinities: `calibrated` will say so
             k = bins @ shift @ np.array(info.k).reshape(3, 3)
             p = bins @ shift @ np.array(info.p).reshape(3, 4)
+        fisheye = info.distortion_model in FISHEYE  # some drivers fill its numbers up with zeros
         camera = cls(
             height=height // info.binning_y,
             width=width // info.binning_x,
             distortion_model=info.distortion_model,
-            d=info.d,
+            d=info.d[:4] if fisheye and not any(info.d[4:]) else info.d,
             k=tuple(map(float, k.ravel())),
             r=info.r,
             p=tuple(map(float, p.ravel())),
         )
-        return camera.rectified() if is_rectified(topic) else camera
+        camera = camera.rectified() if is_rectified(topic) else camera
+        if camera.calibrated:
+            _check(camera)
+        return camera
 
     def to_info(self) -> CameraInfoFields:
         """The fields of the CameraInfo to publish with pictures of this camera."""
@@ -97,7 +113,8 @@ class Camera:
     @property
     def has_projection(self) -> bool:
         """Whether P says what rectified pictures are like."""
-        return bool(np.isfinite(self.p).all()) and self.p[0] > 0 and self.p[5] > 0
+        finite = bool(np.isfinite(self.p).all()) and self.p[8:11] == _LAST_ROW
+        return finite and self.p[0] > 0 and self.p[5] > 0
 
     def rectified(self) -> 'Camera':
         """The pinhole that P says the rectified pictures (``image_rect``) of this camera have.
@@ -148,6 +165,41 @@ class Camera:
         in the corners some calibrations fold over.
         """
         return _rays(self)
+
+
+def _check(camera: Camera) -> None:
+    """Raise MessageError if ``camera``, calibrated, is none that there could be."""
+    k, p = camera.k, camera.p
+    if k[6:] != _LAST_ROW:
+        raise MessageError(f'camera_info field k ends in {k[6:]}, not in 0 0 1: calibrate again')
+    _check_numbers('k', k[0], k[4], k[2], k[5], camera)
+    if camera.has_projection:
+        _check_numbers('p', p[0], p[5], p[2], p[6], camera)
+    if not camera.distorted:
+        return
+    size = max(camera.width, camera.height, 1)  # any: there may be none
+    try:
+        Calibration(size, size, k[0], k[4], k[2], k[5], camera.distortion_model, camera.d)
+    except UserError as error:
+        raise MessageError(f'camera_info: {error}') from error
+    turn = np.array(camera.r).reshape(3, 3)
+    with np.errstate(over='ignore', invalid='ignore'):
+        # All zeros is how careless publishers write "not turned".
+        rotates = not turn.any() or np.allclose(turn @ turn.T, np.eye(3), atol=_TURNED)
+    if not rotates:
+        raise MessageError('camera_info field r is no rotation: calibrate again')
+
+
+def _check_numbers(name: str, fx: float, fy: float, cx: float, cy: float, camera: Camera) -> None:
+    """Raise MessageError if the numbers of field ``name`` are none of pictures of that size."""
+    about = f'for pictures of {camera.width} x {camera.height}: calibrate again'
+    size = max(camera.width, camera.height)
+    if size and not all(_SHORTEST * size <= f <= _LONGEST * size for f in (fx, fy)):
+        raise MessageError(
+            f'camera_info field {name} has focal lengths of {fx:g} and {fy:g} pixels {about}'
+        )
+    if size and max(abs(cx), abs(cy)) > _FARTHEST * size:
+        raise MessageError(f'camera_info field {name} has its centre at {cx:g}, {cy:g} {about}')
 
 
 def is_rectified(topic: str) -> bool:

@@ -15,6 +15,7 @@ from dsn_ros.cli_options import (
     CameraHeightOption,
     EngineOption,
     FovOption,
+    IgnoreOption,
     MinConfidenceOption,
     ModelOption,
     OutOption,
@@ -84,6 +85,7 @@ def replay(
     camera_height: CameraHeightOption = 0.0,
     min_confidence: MinConfidenceOption = 0.0,
     fov: FovOption = 0.0,
+    ignore: IgnoreOption = None,
 ) -> None:
     """Run the perception pipeline over bags, without ROS.
 
@@ -109,7 +111,9 @@ def replay(
             'max-dropped': [max_dropped] if max_dropped else [],
         }
     )
-    pipeline = pipeline_options(scale, min_confidence, fov, size.value, camera_height)
+    pipeline = pipeline_options(
+        scale, min_confidence, fov, size.value, camera_height, ignore or ()
+    )
     choice = (model, engine, precision)
     if not replay_bags(bags, out, choice, options, pipeline, limits, jobs, ray):
         raise typer.Exit(1)
@@ -126,6 +130,7 @@ def infer(
     camera_height: CameraHeightOption = 0.0,
     min_confidence: MinConfidenceOption = 0.0,
     fov: FovOption = 0.0,
+    ignore: IgnoreOption = None,
 ) -> None:
     """Depth and labels of pictures, folders of pictures and videos.
 
@@ -138,7 +143,9 @@ def infer(
 
     loaded = engine_from(model, engine, precision)
     with progress_bar(paths[0].name) as show:
-        options = pipeline_options(scale, min_confidence, fov, camera_height=camera_height)
+        options = pipeline_options(
+            scale, min_confidence, fov, camera_height=camera_height, ignore=ignore or ()
+        )
         metrics = run(paths, out, loaded, options, show)
     print_metrics(metrics, out)
 

@@ -1,5 +1,6 @@
 """Options that several verbs of ``dsn`` have in common, and what is made of them."""
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,6 +12,7 @@ from dsn_core.errors import UserError
 if TYPE_CHECKING:
     from dsn_ros.engines import Engine
     from dsn_ros.pipeline import PipelineOptions
+    from dsn_ros.sanity import SanityOptions
     from dsn_ros.scale import ScaleOptions
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     'EngineOption',
     'FovOption',
     'GraphPrecision',
+    'IgnoreOption',
     'MinConfidenceOption',
     'ModelOption',
     'OutOption',
@@ -27,6 +30,7 @@ __all__ = [
     'ScaleOption',
     'engine_from',
     'pipeline_options',
+    'sanity_options',
     'scale_options',
 ]
 
@@ -70,6 +74,14 @@ FovOption = Annotated[
         '--fov', min=0, max=179, help='Horizontal field of view, degrees, if not calibrated.'
     ),
 ]
+IgnoreOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        '--ignore',
+        help='Give out frames that a check speaks against: black, white, covered, frozen, depth, '
+        'labels, scale or all; again for more.',
+    ),
+]
 RayOption = Annotated[
     str | None,
     typer.Option(
@@ -101,12 +113,23 @@ def pipeline_options(
     fov: float,
     size: Literal['model', 'camera'] = 'model',
     camera_height: float = 0.0,
+    ignore: Sequence[str] = (),
 ) -> 'PipelineOptions':
     """The pipeline's options as the command's say them."""
     from dsn_ros.pipeline import PipelineOptions
 
-    how = scale_options(scale, camera_height)
-    return PipelineOptions(size, min_confidence, fov, scale=how)
+    how, sanity = scale_options(scale, camera_height), sanity_options(ignore)
+    return PipelineOptions(size, min_confidence, fov, scale=how, sanity=sanity)
+
+
+def sanity_options(ignore: Sequence[str]) -> 'SanityOptions':
+    """What makes a frame give out nothing; raises UserError for a check that there is not."""
+    from dsn_ros.sanity import CHECKS, SanityOptions
+
+    for each in ignore:
+        if each not in (*CHECKS, 'all'):
+            raise UserError(f'--ignore {each}: choose from {", ".join(CHECKS)}, all')
+    return SanityOptions(tuple(c for c in CHECKS if c not in ignore and 'all' not in ignore))
 
 
 def scale_options(scale: str, camera_height: float = 0.0) -> 'ScaleOptions':

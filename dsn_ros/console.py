@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from dsn_core.errors import printable
 from dsn_ros.fleet_summary import COMPARISON_HEADER, HEADER, comparison_cells, table_rows
 from dsn_ros.thresholds import crossed
 
@@ -27,9 +28,18 @@ __all__ = ['ERRORS', 'OUTPUT', 'print_metrics', 'print_profile', 'print_summary'
 if TYPE_CHECKING:
     from dsn_core.profile import PartCost
 
-# What is printed comes from files and users: its brackets are no markup.
-OUTPUT = Console(markup=False)
-ERRORS = Console(markup=False, stderr=True)
+
+class _Plain(Console):
+    """Prints texts of files and users, whose control characters command no terminal."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        clean = (_lines(each) if isinstance(each, str) else each for each in objects)
+        super().print(*clean, **options)
+
+
+# Their brackets are no markup, either.
+OUTPUT = _Plain(markup=False)
+ERRORS = _Plain(markup=False, stderr=True)
 
 
 class _Rate(ProgressColumn):
@@ -109,7 +119,7 @@ def print_summary(summary: dict[str, Any], out: Path) -> None:
     """Print what a replay of many bags left in ``out``."""
     table = Table(*HEADER, box=SIMPLE_HEAD, pad_edge=False)
     for row in table_rows(summary):
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     OUTPUT.print(table)
     OUTPUT.print(f'look at {out / "summary.md"}', soft_wrap=True)
     for name, lines in summary['crossed'].items():
@@ -123,5 +133,9 @@ def print_summary(summary: dict[str, Any], out: Path) -> None:
 def _comparison_table(comparison: dict[str, Any]) -> Table:
     table = Table('condition', *COMPARISON_HEADER)
     for condition, row in comparison.items():
-        table.add_row(condition, *comparison_cells(row))
+        table.add_row(printable(condition), *comparison_cells(row))
     return table
+
+
+def _lines(text: str) -> str:
+    return '\n'.join(map(printable, text.split('\n')))

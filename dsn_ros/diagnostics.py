@@ -3,16 +3,19 @@
 Pure Python; the node turns a :class:`Diagnosis` into a diagnostic_msgs message.
 """
 
+import math
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 from dsn_ros.camera import Camera
-from dsn_ros.engines import Engine
+from dsn_ros.network import Network
 from dsn_ros.pipeline import Perception
+from dsn_ros.sanity import MEANING
 from dsn_ros.scale import Scale
 
 __all__ = [
@@ -31,6 +34,7 @@ TOO_OLD = 'too old'
 MAX_REASONS = 20  # a driver gone mad must not fill the message with ever new reasons
 WINDOW = 200  # frames over which latencies are told
 SILENT = 2.0  # seconds without a frame that are worth a warning
+SLOW = 5.0  # times what nearly all frames took: then it is worth one that no output comes
 
 
 class Level(IntEnum):
@@ -51,7 +55,11 @@ class Report:
     dropped: Mapping[str, int]
     seconds: float
     silent_s: float  # since the last frame came in
+    waiting_s: float  # since the last frame went out, or since one first came to be seen
+    withheld: Mapping[str, int]  # frames out with each of the faults of sanity.CHECKS
     recent_out: int
+    recent_withheld: int
+    recent_faults: Mapping[str, int]
     recent_dropped: Mapping[str, int]
     latency_ms: Mapping[str, tuple[float, float]]  # stage: (median, 95th percentile)
     age_s: float | None
@@ -61,6 +69,14 @@ class Report:
     last_error: str
 
 
+class _Counts(NamedTuple):
+    at: float  # time.monotonic
+    frames_out: int
+    withheld: int
+    dropped: Counter[str]
+    faults: Counter[str]
+
+
 class Statistics:
     """Counts frames; safe to use from several threads."""
 
@@ -68,25 +84,36 @@ class Statistics:
         self._lock = threading.Lock()
         self._in = self._out = self._unwatched = 0
         self._dropped: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._withheld = 0
         self._latency: dict[str, deque[float]] = {}
         self._age: float | None = None
         self._scale: Scale | None = None
         self._lighting = ''
         self._calibrated = False
         self._last_error = ''
-        self._before = (time.monotonic(), 0, Counter[str]())
-        self._last_in = -SILENT
+        self._before = _Counts(time.monotonic(), 0, 0, Counter(), Counter())
+        self._last_in = -math.inf
+        self._waiting_since = math.inf
+
+    def listening(self) -> None:
+        """Frames are listened for from now on; how long there were none before is no matter."""
+        with self._lock:
+            self._last_in = time.monotonic()
+            self._waiting_since = math.inf
 
     def received(self) -> None:
         """Count a frame that came in."""
         with self._lock:
             self._in += 1
             self._last_in = time.monotonic()
+            self._waiting_since = min(self._waiting_since, self._last_in)
 
     def unwatched(self) -> None:
         """Count a frame that was not looked at because nobody listens to any output."""
         with self._lock:
             self._unwatched += 1
+            self._waiting_since = math.inf
 
     def dropped(self, reason: str, error: str = '') -> None:
         """Count a frame that was not used; ``error`` is the full text, where there is one."""
@@ -100,6 +127,9 @@ class Statistics:
         """Count a frame whose outputs are out, ``age_s`` seconds after its stamp."""
         with self._lock:
             self._out += 1
+            self._waiting_since = time.monotonic()
+            self._faults.update(seen.faults)
+            self._withheld += bool(seen.faults)
             self._age = age_s
             self._scale = seen.scale
             self._lighting = seen.lighting.condition
@@ -120,18 +150,23 @@ class Statistics:
     def report(self) -> Report:
         """Return the counts, and begin a new period."""
         with self._lock:
-            now = time.monotonic()
-            since, frames_out, dropped = self._before
-            self._before = (now, self._out, self._dropped.copy())
+            before, now = self._before, time.monotonic()
+            self._before = _Counts(
+                now, self._out, self._withheld, self._dropped.copy(), self._faults.copy()
+            )
             return Report(
                 frames_in=self._in,
                 frames_out=self._out,
                 unwatched=self._unwatched,
                 dropped=dict(self._dropped),
-                seconds=now - since,
+                seconds=now - before.at,
                 silent_s=now - self._last_in,
-                recent_out=self._out - frames_out,
-                recent_dropped=dict(self._dropped - dropped),
+                waiting_s=max(now - self._waiting_since, 0.0),
+                withheld=dict(self._faults),
+                recent_out=self._out - before.frames_out,
+                recent_withheld=self._withheld - before.withheld,
+                recent_faults=dict(self._faults - before.faults),
+                recent_dropped=dict(self._dropped - before.dropped),
                 latency_ms={stage: _median_and_p95(v) for stage, v in self._latency.items()},
                 age_s=self._age,
                 scale=self._scale,
@@ -154,6 +189,8 @@ class NodeFacts:
     ``state`` is the lifecycle state; ``problem`` why configuring failed, ''; ``engine`` what is
     loaded, as key and value, empty before configuring. ``image_topic`` and ``camera_state`` (see
     :func:`camera_state`) are for the reader; ``notes``: whatever else there is to show.
+    ``trouble``: why the engine gives no answers now, ''. ``unfit``: who can't be connected with
+    one of the topics, and why.
     """
 
     state: str
@@ -164,6 +201,8 @@ class NodeFacts:
     listened_to: bool = False
     points_wanted: bool = False
     obstacles_wanted: bool = False
+    trouble: str = ''
+    unfit: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -176,7 +215,7 @@ class Diagnosis:
     values: tuple[tuple[str, str], ...]
 
 
-def engine_facts(engine: Engine) -> dict[str, str]:
+def engine_facts(engine: Network) -> dict[str, str]:
     """Return what to tell of ``engine``, as it is called in PerceptionStatus."""
     return {
         'engine': engine.name,
@@ -227,7 +266,9 @@ def _not_running(facts: NodeFacts) -> tuple[Level, str]:
 
 
 def _findings(facts: NodeFacts, report: Report) -> list[tuple[Level, str]]:
-    findings = []
+    findings = [(Level.WARN, each) for each in facts.unfit]
+    if facts.trouble:
+        findings.append((Level.ERROR, facts.trouble))
     bad = {r: n for r, n in report.recent_dropped.items() if r not in (NEWER, TOO_OLD)}
     if bad:
         level = Level.WARN if report.recent_out else Level.ERROR
@@ -239,15 +280,11 @@ def _findings(facts: NodeFacts, report: Report) -> list[tuple[Level, str]]:
                 'every frame is older than max_age: raise it, or set use_sim_time for a bag',
             )
         )
-    if report.silent_s >= SILENT:
-        findings.append(
-            (
-                Level.WARN,
-                f'no frames on {facts.image_topic}: check the topic (image) and image_transport',
-            )
-        )
-    elif not facts.listened_to:
-        findings.append((Level.OK, 'idle: nobody listens to an output'))
+    if report.recent_withheld:
+        level = Level.WARN if report.recent_withheld < report.recent_out else Level.ERROR
+        why = '; '.join(MEANING[each] for each in report.recent_faults)
+        findings.append((level, f'{report.recent_withheld} frames withheld: {why}'))
+    findings += _flow(facts, report)
     if report.scale is not None and not report.scale.metric:
         findings.append((Level.WARN, f'depth is relative, not metres: {report.scale.source}'))
     if facts.points_wanted and report.recent_out and not report.calibrated:
@@ -260,6 +297,23 @@ def _findings(facts: NodeFacts, report: Report) -> list[tuple[Level, str]]:
     return findings
 
 
+def _flow(facts: NodeFacts, report: Report) -> list[tuple[Level, str]]:
+    """What there is to say of frames that do not come, or do not go out."""
+    if not report.frames_in:
+        check = 'check the topic (image) and image_transport'
+        return [(Level.WARN, f'no frames on {facts.image_topic}: {check}')]
+    if report.silent_s >= SILENT:
+        since = f'no frames on {facts.image_topic} for {report.silent_s:.1f} s'
+        return [(Level.ERROR, f'{since}: check the camera')]
+    if not facts.listened_to:
+        return [(Level.OK, 'idle: nobody listens to an output')]
+    usual_ms = report.latency_ms.get('total', (0.0, 0.0))[1]
+    busy = not report.recent_dropped.keys() - {NEWER}  # else frames were given up
+    if busy and report.waiting_s >= max(SILENT, SLOW * usual_ms / 1e3):
+        return [(Level.WARN, f'no output for {report.waiting_s:.1f} s: the engine is busy')]
+    return []
+
+
 def _values(facts: NodeFacts, report: Report, rate: float) -> list[tuple[str, str]]:
     values = [('state', facts.state), *facts.engine.items()]
     values += [
@@ -269,6 +323,7 @@ def _values(facts: NodeFacts, report: Report, rate: float) -> list[tuple[str, st
         ('frames nobody listened for', str(report.unwatched)),
     ]
     values += [(f'dropped: {reason}', str(n)) for reason, n in sorted(report.dropped.items())]
+    values += [(f'withheld: {fault}', str(n)) for fault, n in sorted(report.withheld.items())]
     values += [
         (f'latency {stage}', f'{median:.1f} ms (p95 {p95:.1f} ms)')
         for stage, (median, p95) in report.latency_ms.items()

@@ -2,7 +2,6 @@
 
 import fcntl
 import logging
-import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -110,8 +109,6 @@ class BagWorker:
             metrics = json_object(task.folder / 'metrics.json')
             if metrics:
                 return Outcome(self._judged(task.folder, metrics), reused=True)
-        for left in task.folder.glob('.partial-*'):  # of a run that was killed
-            shutil.rmtree(left, ignore_errors=True)
         with staged(task.folder) as beside:
             metrics = replay(
                 task.path,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.errors import quoted
 from dsn_ros.bag_tf import ODOMETRY, TransformTree, read_tree
 from dsn_ros.bag_topics import IMAGE, TopicInfo
 from dsn_ros.bags import Bag
@@ -17,6 +18,8 @@ from dsn_ros.messages import image_view, stamp_ns
 from dsn_ros.pipeline import Perception
 
 __all__ = ['GroundTruth', 'TruthOptions', 'ground_truth_topic']
+
+_ENCODINGS = {'depth': ('32FC1', '16UC1', 'mono16'), 'labels': ('mono8', '8UC1')}
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,17 @@ class GroundTruth:
             self._add_depths(self.lidar.add_cloud(message))
             return
         stamp = stamp_ns(message.header)
+        encodings = _ENCODINGS[kind]
+        if message.encoding not in encodings:
+            raise MessageError(
+                f'{topic} is {quoted(message.encoding)}, but {kind} to compare with must be '
+                f'{" or ".join(encodings)}: name another topic with --{kind}-truth'
+            )
         if kind == 'labels':
-            self._comparison.add_labels(stamp, np.asarray(image_view(message), dtype=np.uint8))
+            self._comparison.add_labels(stamp, np.array(image_view(message)))
             return
         depth: NDArray[np.float32] = np.asarray(image_view(message), dtype=np.float32)
-        if message.encoding == '16UC1':
+        if message.encoding != '32FC1':  # millimetres
             depth = depth / np.float32(1000)
         self._comparison.add_depth(stamp, depth)
 

@@ -16,7 +16,7 @@ from dsn_core.data.picture_file import PICTURES, VIDEOS
 from dsn_core.visual import overlay
 from dsn_ros.engines import Engine
 from dsn_ros.errors import UserError
-from dsn_ros.metrics import Latencies, run_metrics
+from dsn_ros.metrics import FaultStatistics, Latencies, run_metrics
 from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.report import ReportBuilder
@@ -82,7 +82,8 @@ def _source(file: Path, name: str) -> Source:
 def _read(source: Source) -> Iterator[tuple[str, NDArray[np.uint8] | None, int]]:
     """(name, RGB picture or None if it cannot be decoded, stamp in ns) of every frame."""
     if not source.video:
-        picture = cv2.imdecode(np.fromfile(source.path, dtype=np.uint8), _FLAGS)
+        data = np.fromfile(source.path, dtype=np.uint8)
+        picture = cv2.imdecode(data, _FLAGS) if data.size else None  # it raises for no bytes
         yield source.name, None if picture is None else _rgb(picture), 0
         return
     capture = cv2.VideoCapture(str(source.path))
@@ -123,7 +124,8 @@ def infer(
     sources = find_sources(paths)
     total = sum(s.frames for s in sources)
     report = ReportBuilder(', '.join(p.name for p in paths), engine.metadata.class_names)
-    latencies, dropped, problems = Latencies(), Counter[str](), []
+    latencies, faults = Latencies(), FaultStatistics()
+    dropped, problems = Counter[str](), []
     frames_in = 0
     last: Perception | None = None
     started = time.perf_counter()
@@ -139,6 +141,7 @@ def infer(
                     last = pipeline.process(Frame(picture, stamp))
                     _write(folder / name, last)
                     latencies.add(last.latency_ms)
+                    faults.add(last)
                     report.add(last, source.name, last.latency_ms)
                 if progress is not None:
                     progress(frames_in, max(total, frames_in))
@@ -147,7 +150,7 @@ def infer(
         seconds = time.perf_counter() - started
         named = ', '.join(map(str, paths))
         metrics = run_metrics(
-            named, engine, frames_in, dropped, seconds, latencies, problems, last
+            named, engine, frames_in, dropped, seconds, latencies, problems, faults, last
         )
         write_json(folder / 'metrics.json', metrics)
         report.write(folder / 'report.html', metrics)
@@ -160,7 +163,14 @@ def _write(stem: Path, perception: Perception) -> None:
     np.save(f'{stem}.depth.npy', depth)
     with np.errstate(invalid='ignore'):
         millimetres = np.where(depth < 65.535, depth * 1000, 0)
-    cv2.imwrite(f'{stem}.depth.png', np.nan_to_num(millimetres).round().astype(np.uint16))
-    cv2.imwrite(f'{stem}.labels.png', perception.labels)
+    _write_png(f'{stem}.depth.png', np.nan_to_num(millimetres).round().astype(np.uint16))
+    _write_png(f'{stem}.labels.png', perception.labels)
     painted = overlay(perception.image, perception.labels)
-    cv2.imwrite(f'{stem}.overlay.png', cv2.cvtColor(painted, cv2.COLOR_RGB2BGR))
+    _write_png(f'{stem}.overlay.png', cv2.cvtColor(painted, cv2.COLOR_RGB2BGR))
+
+
+def _write_png(path: str, picture: Any) -> None:
+    """Write a PNG; other than cv2.imwrite, which says nothing, raises OSError on a full disk."""
+    ok, data = cv2.imencode('.png', picture)
+    assert ok, 'an 8- or 16-bit picture can always be encoded'
+    Path(path).write_bytes(data.tobytes())

@@ -246,10 +246,10 @@ def _described(bag: Bag, name: str) -> LidarTopic | None:
     for message in bag.messages([name]):
         try:
             header = bag.deserialize(message).header
+            stamps.append(stamp_ns(header))
         except MessageError:
             continue
         frame_id = frame_id or str(header.frame_id).lstrip('/')
-        stamps.append(stamp_ns(header))
         if len(stamps) == _FIRST:
             break
     if not stamps:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.errors import quoted
 from dsn_ros.compressed_images import CompressedImageMessage, compressed_to_rgb
 from dsn_ros.errors import MessageError
 
@@ -119,7 +120,7 @@ def image_view(msg: ImageMessage) -> NDArray[Any]:
     form = PIXEL_FORMATS.get(msg.encoding)
     if form is None:
         raise MessageError(
-            f'image encoding {msg.encoding!r} has no plain array: use one of '
+            f'image encoding {quoted(msg.encoding)} has no plain array: use one of '
             f'{", ".join(PIXEL_FORMATS)}'
         )
     dtype = form.dtype(bool(msg.is_bigendian))
@@ -174,7 +175,7 @@ def bag_converter(msg: ImageMessage) -> NDArray[np.uint8]:
         from rosbags.image import image_to_cvimage
     except ImportError as error:
         raise MessageError(
-            f'image encoding {msg.encoding!r} needs rosbags-image: pip install rosbags-image'
+            f'image encoding {quoted(msg.encoding)} needs rosbags-image: pip install rosbags-image'
         ) from error
     pixel = _CONVERTED_BYTES.get(msg.encoding)
     if pixel is None:  # the library takes 8UC3 for RGB, which OpenCV's users mean as BGR
@@ -217,7 +218,7 @@ def cv_bridge_converter() -> Converter:
         except Exception as error:  # CvBridgeError, KeyError (OpenCV 5), cv2.error, TypeError
             raise MessageError(
                 f'cv_bridge (with OpenCV {cv2.__version__}) can not convert image encoding '
-                f'{msg.encoding!r} ({type(error).__name__}: {error}): publish one of '
+                f'{quoted(msg.encoding)} ({type(error).__name__}: {error}): publish one of '
                 f'{", ".join(DIRECT_ENCODINGS)}, or install opencv-python < 5'
             ) from error
 
@@ -285,8 +286,17 @@ def camera_info_fields(msg: Any) -> CameraInfoFields:
 
 
 def stamp_ns(header: Any) -> int:
-    """Nanoseconds of a header's stamp (the bag library calls the parts alike for ROS 1)."""
-    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+    """Nanoseconds of a header's stamp (the bag library calls the parts alike for ROS 1).
+
+    Raises MessageError where it is no time that an output could carry: before 1970, beyond what
+    ``builtin_interfaces/Time`` holds, or with a whole second of nanoseconds.
+    """
+    sec, nanosec = int(header.stamp.sec), int(header.stamp.nanosec)
+    if not (0 <= sec < 2**31 and 0 <= nanosec < 10**9):
+        raise MessageError(
+            f'header.stamp of {sec} s and {nanosec} ns is no time: check the clock of the driver'
+        )
+    return sec * 10**9 + nanosec
 
 
 @dataclass
@@ -330,7 +340,7 @@ def _checked_data(msg: ImageMessage, pixel: int) -> NDArray[np.uint8]:
 
 def _unsupported(msg: ImageMessage, supported: Sequence[str], reason: str = '') -> MessageError:
     return MessageError(
-        f'image encoding {msg.encoding!r} can not be converted{reason and f" ({reason})"}: '
+        f'image encoding {quoted(msg.encoding)} can not be converted{reason and f" ({reason})"}: '
         f'supported are {", ".join(supported)}'
     )
 

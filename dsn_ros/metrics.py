@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from dsn_ros.engines import Engine
+from dsn_ros.network import Network
 from dsn_ros.pipeline import Perception
+from dsn_ros.sanity import MEANING
 from dsn_ros.scale import Scale
 from dsn_ros.scale_filter import robust_spread
 
-__all__ = ['Latencies', 'ScaleStatistics', 'run_metrics']
+__all__ = ['FaultStatistics', 'Latencies', 'ScaleStatistics', 'run_metrics']
 
 _PROBLEMS = 20  # so many are told one by one
 
@@ -85,19 +86,45 @@ class ScaleStatistics:
         }
 
 
+class FaultStatistics:
+    """Counts the frames that gave out nothing because something spoke against them."""
+
+    def __init__(self) -> None:
+        self._frames = self._withheld = 0
+        self._faults: Counter[str] = Counter()
+
+    def add(self, seen: Perception) -> None:
+        """Count one frame."""
+        self._frames += 1
+        self._withheld += bool(seen.faults)
+        self._faults.update(seen.faults)
+
+    def problems(self) -> list[str]:
+        """A line for each fault that was found."""
+        return [
+            f'{count} of {self._frames} frames are withheld ({name}): {MEANING[name]}'
+            for name, count in self._faults.most_common()
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """Figures for metrics.json: frames ``withheld``, and with each of the ``faults``."""
+        return {'withheld': self._withheld, 'faults': dict(self._faults.most_common())}
+
+
 def run_metrics(
     source: str,
-    engine: Engine,
+    engine: Network,
     frames_in: int,
     dropped: Mapping[str, int],
     seconds: float,
     latencies: Latencies,
     problems: Sequence[str],
+    faults: FaultStatistics,
     last: Perception | None,
 ) -> dict[str, Any]:
     """Sum up a run: ``last`` is what was seen in its last frame, None if nothing was."""
     frames_out = frames_in - sum(dropped.values())
-    told = list(problems)
+    told = [*faults.problems(), *problems]
     # Of a scale that is measured, its statistics tell.
     if last is not None and not last.scale.metric and last.scale.measure is None:
         # A relative model has no metres for a lens to scale.
@@ -117,6 +144,7 @@ def run_metrics(
         'dropped': dict(dropped),
         'rate_hz': round(frames_out / seconds, 2) if seconds > 0 else 0.0,
         'latency_ms': latencies.summary(),
+        'sanity': faults.summary(),
         'engine': {'name': engine.name, 'device': engine.device, 'precision': engine.precision},
         'model': {
             'name': model.name,

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from dsn_ros.camera import Camera
 from dsn_ros.diagnostics import NodeFacts, Statistics, camera_state, engine_facts
-from dsn_ros.engines import Engine
 from dsn_ros.errors import MessageError
 from dsn_ros.frame_saver import LastFrame, save_frame
 from dsn_ros.messages import Converter, camera_info_fields, compressed_to_rgb, image_to_rgb
 from dsn_ros.obstacles import ObstacleOptions
 from dsn_ros.parameter_table import PARAMETERS
 from dsn_ros.pipeline import Perception, Pipeline, PipelineOptions
+from dsn_ros.sanity import SanityOptions
 from dsn_ros.scale import ScaleOptions
 from dsn_ros.tf_poses import TfPoses
-from dsn_ros.topics import OutputTopics, image_topic, subscribe
+from dsn_ros.topics import OutputTopics, image_topic, subscribe, unfit
+from dsn_ros.watched_engine import WatchedEngine
 from dsn_ros.worker import Channel, Settings
 
 __all__ = ['NodeCamera']
@@ -29,7 +30,12 @@ class NodeCamera:
     """The inputs and outputs of the camera ``name`` ('': the only one, whose topics have none)."""
 
     def __init__(
-        self, node: Any, name: str, engine: Engine, converter: Converter | None, poses: TfPoses
+        self,
+        node: Any,
+        name: str,
+        engine: WatchedEngine,
+        converter: Converter | None,
+        poses: TfPoses,
     ) -> None:
         from sensor_msgs.msg import CameraInfo
 
@@ -50,7 +56,7 @@ class NodeCamera:
         info = f'{self._prefix}camera_info'
         self._info = subscribe(node, CameraInfo, info, self._on_camera_info)
 
-    def channel(self, engine: Engine) -> Channel:
+    def channel(self, engine: WatchedEngine) -> Channel:
         """What the worker has to know of this camera, whose frames ``engine`` is to see."""
         self._engine = engine
         self._topics.publish_label_info(engine.metadata.class_names, self._now_ns())
@@ -68,6 +74,7 @@ class NodeCamera:
         from sensor_msgs.msg import CompressedImage, Image
 
         message = CompressedImage if self._compressed else Image
+        self.statistics.listening()
         self._images = subscribe(
             self._node, message, self.image_topic, lambda image: put(self.name, image)
         )
@@ -87,6 +94,11 @@ class NodeCamera:
     def facts(self, state: str) -> NodeFacts:
         """What diagnostics have to say of this camera in the lifecycle state ``state``."""
         notes = {} if self._topics.has_status else {'status topic': 'none: dsn_msgs is not built'}
+        notes['engine restarts'] = str(self._engine.restarts)
+        if self._engine.stuck:
+            notes['engine calls that hang'] = str(self._engine.stuck)
+        if self._engine.one_by_one:
+            notes['cameras at once'] = 'one: there is no memory for more'
         return NodeFacts(
             state=state,
             image_topic=self.image_topic,
@@ -95,8 +107,14 @@ class NodeCamera:
             listened_to=self._topics.any_wanted(),
             points_wanted=self._topics.wanted('points'),
             obstacles_wanted=self._topics.wanted('obstacles'),
+            trouble=self._engine.trouble,
+            unfit=tuple(self._unfit()),
             notes=notes,
         )
+
+    def _unfit(self) -> list[str]:
+        inputs = [each for each in (self._info, self._images) if each is not None]
+        return [line for each in inputs for line in unfit(self._node, each)] + self._topics.unfit()
 
     def save(self, folder: Path) -> Path:
         """Write the frame that was published last below ``folder``; returns where it is.
@@ -140,6 +158,11 @@ class NodeCamera:
                 self._value('scale.window'),
                 self._value('scale.hold'),
             ),
+            sanity=SanityOptions(
+                tuple(each for each in self._value('sanity.checks') if each),
+                self._value('sanity.frozen_after'),
+                self._value('sanity.scale_jump'),
+            ),
         )
         mode, poses = options.scale.mode, self._poses
         settings = Settings(options, self._value('max_age'), self._camera)
@@ -162,6 +185,7 @@ class NodeCamera:
             frames_in=frames_in,
             frames_out=frames_out,
             frames_dropped=dropped,
+            engine_restarts=self._engine.restarts,
         )
 
     def _obstacles(self) -> ObstacleOptions:

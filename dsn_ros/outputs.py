@@ -42,7 +42,8 @@ def output_messages(
         yield 'depth/camera_info', build.camera_info(seen.camera.to_info(), header)
     if wanted('points'):
         yield 'points', build.point_cloud(organised_cloud(seen), header)
-    # Without metres there is none at all: a costmap would mark the wrong places.
-    if seen.scale.metric and wanted('obstacles'):
+    # Without metres there is none at all: a costmap would mark the wrong places. Nor of a withheld
+    # frame: an empty one says that the camera is well and nothing stands in the way.
+    if seen.scale.metric and not seen.faults and wanted('obstacles'):
         cloud = obstacle_cloud(seen, is_obstacle, obstacles())
         yield 'obstacles', build.point_cloud(cloud, header)

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
+from dsn_core.errors import UserError
+
 __all__ = ['Parameter']
 
 Value = bool | int | float | str | tuple[str, ...]
@@ -59,6 +63,24 @@ class Parameter:
             if not (math.isfinite(value) and low <= value <= high):
                 return f'parameter {self.name} is {value}: set it within {self.range_text}'
         return None
+
+    def read(self, text: str) -> Value:
+        """Return the value that ``text``, of a command line, writes.
+
+        Raises UserError with the problem of one that is not allowed.
+        """
+        value: Any = text
+        try:
+            if isinstance(self.default, float):
+                value = float(text)
+            elif not isinstance(self.default, str):
+                value = yaml.safe_load(text)
+        except (ValueError, yaml.YAMLError):
+            pass  # the text stays, and is the problem
+        problem = self.problem(value)
+        if problem is not None:
+            raise UserError(problem)
+        return self.coerced(value)
 
     def coerced(self, value: Any) -> Value:
         """Return ``value``, which has no problem, in the parameter's own type."""

@@ -4,6 +4,8 @@ from dsn_ros.parameter import Parameter
 
 __all__ = ['PARAMETERS']
 
+_CHECKS = ('black', 'white', 'covered', 'frozen', 'depth', 'labels', 'scale')
+
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         'model',
@@ -40,6 +42,16 @@ PARAMETERS: tuple[Parameter, ...] = (
         'CPU threads of the engine; 0 leaves the number to it.',
         minimum=0,
         maximum=256,
+    ),
+    Parameter(
+        'engine_timeout',
+        5.0,
+        'An engine that has not answered after this time is given up and replaced by a fresh one; '
+        '0: it is waited for, whatever happens.',
+        unit='s',
+        minimum=0.0,
+        maximum=600.0,
+        live=True,
     ),
     Parameter(
         'cameras',
@@ -159,6 +171,34 @@ PARAMETERS: tuple[Parameter, ...] = (
         unit='s',
         minimum=0.0,
         maximum=600.0,
+        live=True,
+    ),
+    Parameter(
+        'sanity.checks',
+        _CHECKS,
+        'What makes a frame give out nothing: a picture that is black, white (overexposed), '
+        'covered (shows nothing) or frozen, depth or labels that are all the same, a scale that '
+        "jumps. ['']: nothing does.",
+        pattern='|'.join(_CHECKS),
+        live=True,
+    ),
+    Parameter(
+        'sanity.frozen_after',
+        1.0,
+        'For so long the picture must not have changed in a bit, while its stamps went on, to '
+        'count as frozen.',
+        unit='s',
+        minimum=0.1,
+        maximum=3600.0,
+        live=True,
+    ),
+    Parameter(
+        'sanity.scale_jump',
+        1.5,
+        'So many times larger or smaller than before, a metric scale has jumped; it is believed '
+        'again once it has held for two seconds.',
+        minimum=1.01,
+        maximum=100.0,
         live=True,
     ),
     Parameter(

@@ -5,46 +5,45 @@ topics, ``worker`` sees (in a thread of its own, newest frames first) and ``diag
 """
 
 import logging
-import signal
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
 
 from dsn_ros import parameters
 from dsn_ros.diagnostics import NodeFacts, Statistics, diagnose
-from dsn_ros.engines import Engine, load_engine
+from dsn_ros.engines import load_engine
 from dsn_ros.errors import MessageError, UserError
 from dsn_ros.messages import cv_bridge_converter
 from dsn_ros.node_camera import NodeCamera
 from dsn_ros.ros_logging import RosLogHandler
 from dsn_ros.tf_poses import TfPoses
 from dsn_ros.topics import diagnostic_status
+from dsn_ros.watched_engine import WatchedEngine
 from dsn_ros.worker import Worker
 
-__all__ = ['PerceptionNode', 'main']
+__all__ = ['PerceptionNode']
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 LOGGERS = ('dsn_ros', 'dsn_core')
 TF_MODES = ('ground', 'odometry')  # of scale.mode
+PATIENCE = 2.0  # seconds for the frame that is being worked on when the process is to end
 
 
 @dataclass
 class Configured:
     """What exists between configuring and cleaning up."""
 
-    engine: Engine
+    engine: WatchedEngine
     poses: TfPoses
     cameras: dict[str, NodeCamera]
 
@@ -160,14 +159,16 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
         for name in names:
             made[name] = NodeCamera(self, name, engine, converter, poses)
 
-    def _load_engine(self) -> Engine:
+    def _load_engine(self) -> WatchedEngine:
         model = self._value('model')
-        return load_engine(
+        load = partial(
+            load_engine,
             Path(model).expanduser() if model else None,
             self._value('engine'),
             self._value('precision'),
             self._value('threads') or None,
         )
+        return WatchedEngine(load, lambda: float(self._value('engine_timeout')), self.context.ok)
 
     def _start(self, configured: Configured) -> None:
         channels = {n: each.channel(configured.engine) for n, each in configured.cameras.items()}
@@ -180,7 +181,9 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
             for camera in self._configured.cameras.values():
                 camera.stop()
         if self._worker is not None:
-            self._worker.stop()
+            # A process that does not end is killed; else a slow frame has what time it needs.
+            patience = self._value('engine_timeout') or PATIENCE
+            self._worker.stop(patience if self.context.ok() else min(patience, PATIENCE))
             self._worker = None
 
     def _release(self) -> None:
@@ -278,46 +281,3 @@ class PerceptionNode(LifecycleNode):  # type: ignore[misc,unused-ignore]
                 device = facts.engine.get('device', '')
                 array.status.append(diagnostic_status(diagnosis, title, device))
         self._diagnostics.publish(array)
-
-
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM."""
-    # rclpy's own handler ends the spinning. Python's on top of it would raise KeyboardInterrupt
-    # wherever we are.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    rclpy.init(args=None if args is None else list(args))
-    context = rclpy.get_default_context()
-    node = None
-    try:
-        node = PerceptionNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while context.ok():
-            try:
-                executor.spin()
-            except RuntimeError as error:
-                # Up to Jazzy, rclpy lets a request for a transition that the state does not have
-                # end the process.
-                if not context.ok():
-                    break
-                if 'transition' not in str(error):
-                    raise
-                node.get_logger().error(str(error))
-    except ExternalShutdownException:
-        pass
-    except Exception:
-        if context.ok():  # else: stopped while something was being made
-            raise
-    finally:
-        if node is not None:
-            node.destroy_node()
-        context.try_shutdown()
-        # Ctrl-C reaches a launched node twice, from the terminal and from launch, and the second
-        # may come as late as the interpreter's end, which resets all handlers but "ignore".
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    return 0
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from dsn_core.labels import UNLABELLED
 from dsn_ros.camera import Camera
 from dsn_ros.confidence import calibrated, dimmed, light_share, lookup_tables
-from dsn_ros.engines import Engine, Prediction
+from dsn_ros.engines import Prediction
 from dsn_ros.lighting import Lighting, LightingState
+from dsn_ros.network import Network
+from dsn_ros.sanity import MEANING, Sanity, SanityOptions
 from dsn_ros.scale import Scale, ScaleOptions, depth_scale
 from dsn_ros.scale_measure import MeasuredScale, Sight
 from dsn_ros.view import Fit, View, view_of
@@ -55,6 +57,7 @@ class PipelineOptions:
     whose camera has one. ``fit``: how a picture comes into the model's shape: ``stretch`` shows
     all of it, ``crop`` its middle as it is; outputs are of what is shown. ``lighting_hold``:
     seconds for which it must look different before it is called day, dusk or night instead.
+    ``sanity``: what makes a frame give out nothing.
     """
 
     output_size: Literal['model', 'camera'] = 'model'
@@ -64,6 +67,7 @@ class PipelineOptions:
     fit: Fit = 'stretch'
     lighting_hold: float = 2.0
     scale: ScaleOptions = field(default_factory=ScaleOptions)
+    sanity: SanityOptions = field(default_factory=SanityOptions)
 
     def __post_init__(self) -> None:
         if self.output_size not in ('model', 'camera'):
@@ -88,6 +92,9 @@ class Perception:
     ``confidence`` (H, W) uint8: the class's probability x 255, lower where there is no light, and
     calibrated for ``lighting`` where the model brings a table. ``camera`` is that of this size,
     None where the calibration is unknown. ``latency_ms``: milliseconds by stage.
+
+    ``faults``: what speaks against the frame (``sanity.CHECKS``), in which case it says nothing:
+    depth is NaN, labels are 255 and confidence is 0; where it is the scale alone, only depth is.
     """
 
     image: NDArray[np.uint8]
@@ -100,6 +107,7 @@ class Perception:
     scale: Scale
     lighting: LightingState
     latency_ms: dict[str, float]
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ class Shown:
 class Pipeline:
     """Runs an engine on frames of any size."""
 
-    def __init__(self, engine: Engine, options: PipelineOptions | None = None) -> None:
+    def __init__(self, engine: Network, options: PipelineOptions | None = None) -> None:
         self.engine = engine
         self.options = options or PipelineOptions()
         names = engine.metadata.class_names
@@ -128,11 +136,14 @@ class Pipeline:
         self._tables = lookup_tables(engine.metadata.confidence)
         self._lighting = Lighting(self.options.lighting_hold)
         self._measured: MeasuredScale | None = None
+        self._sanity = Sanity(self.options.sanity)
+        self._scaled_by = self.options.scale
 
     def forget(self) -> None:
         """Forget the frames before: time has jumped, or they were another camera's."""
         self._measured = None
         self._lighting.forget()
+        self._sanity.forget()
 
     def process(self, frame: Frame) -> Perception:
         """Depth, labels and confidence of one frame; raises ValueError for a bad picture."""
@@ -163,7 +174,11 @@ class Pipeline:
         view, frame = shown.view, shown.frame
         depth, labels, confidence = (maps[index] for maps in prediction)
         start = time.perf_counter()
-        scale = self._scale(shown, depth, labels, confidence)
+        self._sanity.options = self.options.sanity
+        faults = self._sanity.look(shown.image, frame.stamp_ns, depth, labels)
+        looked = time.perf_counter()
+        scale = self._scale(shown, depth, labels, confidence, faults)
+        jumped = self._sanity.jumped(scale, frame.stamp_ns)
         scaled = time.perf_counter()
         self._lighting.hold = self.options.lighting_hold
         lighting = self._lighting.update(shown.image, frame.stamp_ns)
@@ -188,6 +203,11 @@ class Pipeline:
         if unseen is not None:
             depth[unseen] = np.nan
             labels = np.where(unseen, np.uint8(UNLABELLED), labels)
+        if faults:
+            labels = np.full_like(labels, UNLABELLED)
+            confidence = np.zeros_like(confidence)
+        if faults or jumped:
+            depth = np.full_like(depth, np.nan)
         end = time.perf_counter()
         return Perception(
             image=image,
@@ -202,10 +222,12 @@ class Pipeline:
             latency_ms={
                 'resize': shown.resize_ms,
                 'infer': infer_ms,
-                'scale': (scaled - start) * 1e3,
+                'sanity': (looked - start) * 1e3,
+                'scale': (scaled - looked) * 1e3,
                 'light': (lit - scaled) * 1e3,
                 'finish': (end - lit) * 1e3,
             },
+            faults=(*faults, 'scale') if jumped else faults,
         )
 
     def _scale(
@@ -214,18 +236,24 @@ class Pipeline:
         depth: NDArray[np.float32],
         labels: NDArray[np.uint8],
         confidence: NDArray[np.uint8],
+        faults: tuple[str, ...],
     ) -> Scale:
-        """The scale of what the engine made of ``shown``."""
+        """The scale of what the engine made of ``shown``; what has ``faults`` measures nothing."""
         frame, height, width = shown.frame, *depth.shape
         camera = shown.view.camera
         small = None if camera is None else camera.resized(height, width)
         options, metadata = self.options.scale, self.engine.metadata
+        if options != self._scaled_by:
+            self._scaled_by = options
+            self._sanity.forget_scale()
         own = depth_scale(options, metadata, small)
         if not options.measured:
             self._measured = None
             return own
         if self._measured is None or self._measured.options != options:
             self._measured = MeasuredScale(options, metadata)
+        if faults:
+            return self._measured.hold(frame.stamp_ns, own, MEANING[faults[0]])
         where = (small, frame.to_ground, frame.to_odom)
         sight = Sight(shown.image, depth, labels, confidence, frame.stamp_ns, *where)
         return self._measured.update(sight, own)

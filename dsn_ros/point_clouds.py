@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.errors import quoted
 from dsn_ros.errors import MessageError
 from dsn_ros.messages import stamp_ns
 
@@ -49,9 +50,10 @@ def read_points(message: Any) -> Points:
     fields = {str(f.name): f for f in message.fields}
     missing = [axis for axis in 'xyz' if axis not in fields]
     if missing:
+        there = quoted(', '.join(fields)) if fields else 'none'
         raise MessageError(
-            f'a point cloud without field {", ".join(missing)} (it has '
-            f'{", ".join(fields) or "none"}): choose another topic with --lidar'
+            f'a point cloud without field {", ".join(missing)} (it has {there}): choose another '
+            'topic with --lidar'
         )
     axes = [_column(message, fields[axis]) for axis in 'xyz']
     for axis, values in zip('xyz', axes, strict=True):

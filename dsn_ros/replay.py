@@ -21,7 +21,7 @@ from dsn_ros.messages import (
     image_to_rgb,
     stamp_ns,
 )
-from dsn_ros.metrics import Latencies, ScaleStatistics, run_metrics
+from dsn_ros.metrics import FaultStatistics, Latencies, ScaleStatistics, run_metrics
 from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.recorder import Recorder
@@ -86,6 +86,7 @@ class _Replay:
         self.pipeline = Pipeline(engine, pipeline)
         self.poses = BagPoses(bag, pipeline.scale)
         self.scales = ScaleStatistics()
+        self.faults = FaultStatistics()
         self.lights: Counter[str] = Counter()
         self.recorder = Recorder(folder, names, options.points)
         self.report = ReportBuilder(bag.path.name, names)
@@ -126,21 +127,21 @@ class _Replay:
 
     def _take_frame(self, message: BagMessage) -> None:
         times = [time.perf_counter()]
+        reason = 'damaged message'  # if the next step fails
         try:
             image = self.bag.deserialize(message)
-        except MessageError as error:
-            self._drop('damaged message', error)
-            return
-        try:
+            reason = 'undecodable image'
             raw = self.topic.type == IMAGE
             rgb = image_to_rgb(image, bag_converter) if raw else compressed_to_rgb(image)
+            times.append(time.perf_counter())
+            reason = 'impossible stamp'
+            stamp, frame_id = stamp_ns(image.header), image.header.frame_id
+            reason = 'impossible calibration'
+            where = (self.poses.to_ground(frame_id, stamp), self.poses.to_odom(frame_id, stamp))
+            perception = self.pipeline.process(Frame(rgb, stamp, frame_id, self.camera, *where))
         except MessageError as error:
-            self._drop('undecodable image', error)
+            self._drop(reason, error)
             return
-        times.append(time.perf_counter())
-        stamp, frame_id = stamp_ns(image.header), image.header.frame_id
-        where = (self.poses.to_ground(frame_id, stamp), self.poses.to_odom(frame_id, stamp))
-        perception = self.pipeline.process(Frame(rgb, stamp, frame_id, self.camera, *where))
         times.append(time.perf_counter())
         self.recorder.write(perception)
         times.append(time.perf_counter())
@@ -152,6 +153,7 @@ class _Replay:
         }
         self.latencies.add(latency)
         self.scales.add(perception.scale)
+        self.faults.add(perception)
         self.lights[perception.lighting.condition] += 1
         self.report.add(perception, self.condition or None, latency)
         if self.truth:
@@ -195,6 +197,7 @@ class _Replay:
             seconds,
             self.latencies,
             [*told, *self.bag.problems, *self.problems],
+            self.faults,
             self.last,
         )
         metrics['topic'] = self.topic.name

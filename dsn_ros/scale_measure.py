@@ -68,10 +68,20 @@ class MeasuredScale:
         ``start`` is the model's own. While the scale is not known, depth keeps the last factor
         that was, or the model's own before there was any.
         """
-        guess = start.factor if self._factor is None else self._factor
         by_ground = self.options.mode == 'ground'
+        guess = self._guess(start)
         measure = self._by_ground(sight) if by_ground else self._by_motion(sight, guess)
-        found = self._filter.add(sight.stamp_ns, measure)
+        return self._filtered(sight.stamp_ns, measure, start)
+
+    def hold(self, stamp_ns: int, start: Scale, why: str) -> Scale:
+        """The scale at ``stamp_ns``, of a frame that must not be measured, and ``why`` not."""
+        return self._filtered(stamp_ns, Estimate.none(why), start)
+
+    def _guess(self, start: Scale) -> float:
+        return start.factor if self._factor is None else self._factor
+
+    def _filtered(self, stamp_ns: int, measure: Estimate, start: Scale) -> Scale:
+        found = self._filter.add(stamp_ns, measure)
         if found is None:
             why = measure.reason or 'too few measures yet'
         elif found.spread > _MAX_SPREAD:
@@ -81,7 +91,7 @@ class MeasuredScale:
             return Scale(found.factor, True, self.options.mode, found.spread, measure)
         return replace(
             start,
-            factor=guess,
+            factor=self._guess(start),
             metric=False,
             source=f'{self.options.mode}: {why}',
             measure=measure,

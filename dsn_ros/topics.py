@@ -15,7 +15,7 @@ from dsn_ros.obstacles import ObstacleOptions, obstacle_classes
 from dsn_ros.outputs import output_messages
 from dsn_ros.pipeline import Perception
 
-__all__ = ['OutputTopics', 'diagnostic_status', 'image_topic', 'subscribe']
+__all__ = ['OutputTopics', 'diagnostic_status', 'image_topic', 'subscribe', 'unfit']
 
 # topic: (package, message). Relative names: a namespace or a remapping moves them.
 TOPICS = {
@@ -109,9 +109,14 @@ class OutputTopics:
             lighting=seen.lighting.condition,
             darkness=seen.lighting.darkness,
             calibrated=seen.camera is not None,
+            faults=list(seen.faults),
             **fields,
         )
         self._send(OPTIONAL, message)
+
+    def unfit(self) -> list[str]:
+        """Say which subscribers do not get what they ask for, and why."""
+        return [line for each in self._publishers.values() for line in unfit(self._node, each)]
 
     def destroy(self) -> None:
         """Take the topics away."""
@@ -150,6 +155,31 @@ def subscribe(node: Any, message: Any, topic: str, callback: Any) -> Any:
         QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
         qos_overriding_options=QoSOverridingOptions.with_default_policies(),
     )
+
+
+def unfit(node: Any, own: Any) -> list[str]:
+    """Say who does not get through to ``own``, a publisher or subscription of ``node``, and why.
+
+    The middleware connects no ends of which one asks for more than the other one offers.
+    """
+    from rclpy.qos import QoSCompatibility, qos_check_compatible
+
+    topic, listens = str(own.topic_name), not hasattr(own, 'publish')
+    ask = node.get_publishers_info_by_topic if listens else node.get_subscriptions_info_by_topic
+    lines = []
+    for other in ask(topic):
+        ends = (other.qos_profile, own.qos_profile)
+        fits, why = qos_check_compatible(*(ends if listens else ends[::-1]))
+        if fits == QoSCompatibility.ERROR:
+            name = f'{other.node_namespace.rstrip("/")}/{other.node_name}'
+            what = 'publishes' if listens else 'subscribes to'
+            end = 'subscription' if listens else 'publisher'
+            lines.append(
+                f'{name} {what} {topic} with a QoS that does not fit '
+                f'({why.strip("; ").removeprefix("ERROR: ")}): nothing gets through; change it '
+                f'there, or here by qos_overrides.{topic}.{end}'
+            )
+    return lines
 
 
 def image_topic(node: Any, compressed: bool, prefix: str = '') -> str:

@@ -17,6 +17,7 @@ from dsn_core.data.lens import Lens
 from dsn_core.data.rectify import rectifier
 from dsn_core.errors import UserError
 from dsn_ros.camera import Camera
+from dsn_ros.errors import MessageError
 
 __all__ = ['Fit', 'View', 'resize_picture', 'view_of']
 
@@ -70,7 +71,7 @@ def view_of(
     ``stretch`` shows it all of the picture, whatever its shape; ``crop`` the middle of it in the
     network's own shape. With ``rectify`` the lens of ``camera`` is taken out: the rectified
     picture is that of its P and R, as image_proc makes it, or, where there is no P, the widest
-    without empty borders. Raises ValueError where the distortion coefficients fit no picture.
+    without empty borders. Raises MessageError where the distortion coefficients fit no picture.
     """
     source = camera if camera is not None and rectify and camera.distorted else None
     straight = camera if source is None else _straight(source)
@@ -103,9 +104,19 @@ def resize_picture(image: NDArray[np.uint8], height: int, width: int) -> NDArray
 
 
 def _straight(camera: Camera) -> Camera:
-    """The pinhole of the rectified pictures of ``camera``."""
-    if camera.has_projection:
-        return camera.rectified()
+    """The pinhole of the rectified pictures of ``camera``; raises MessageError."""
+    found = camera.rectified() if camera.has_projection else _widest(camera)
+    if isinstance(found, str):
+        raise MessageError(found)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _widest(camera: Camera) -> Camera | str:
+    """The pinhole that sees nothing but what ``camera`` saw, or why there is none.
+
+    Failures are kept, too: to find that nothing fits takes longer than a frame may.
+    """
     k = camera.k
     try:
         found = rectifier(
@@ -121,7 +132,7 @@ def _straight(camera: Camera) -> Camera:
             )
         ).intrinsics
     except UserError as error:
-        raise ValueError(f'camera_info: {error}') from error
+        return f'camera_info: {error}'
     fx, fy, cx, cy = (float(found[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
     return Camera.pinhole(camera.width, camera.height, fx, fy, cx, cy)
 
@@ -144,7 +155,8 @@ def _unseen(view: View, height: int, width: int) -> NDArray[np.bool_] | None:
     assert view.source is not None
     rows, columns = view.source.height, view.source.width
     x, y = _maps(view, rows, columns, height, width)
-    outside = (x < -1) | (x > columns) | (y < -1) | (y > rows) | ~np.isfinite(x + y)
+    inside = (x >= -1) & (x <= columns) & (y >= -1) & (y <= rows)  # False for NaN
+    outside = ~inside
     outside.flags.writeable = False  # shared by all frames
     return outside if outside.any() else None
 

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from dsn_ros.camera import Camera
 from dsn_ros.diagnostics import NEWER, TOO_OLD, Statistics
-from dsn_ros.engines import Engine
+from dsn_ros.engines import Prediction
 from dsn_ros.errors import MessageError
 from dsn_ros.latest import Latest
 from dsn_ros.messages import stamp_ns
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions, Shown
+from dsn_ros.watched_engine import FAILED, NoAnswerError, WatchedEngine
 
 __all__ = ['Channel', 'Settings', 'Worker']
 
@@ -98,7 +99,7 @@ class Worker:
     """
 
     def __init__(
-        self, engine: Engine, channels: Mapping[str, Channel], now_ns: Callable[[], int]
+        self, engine: WatchedEngine, channels: Mapping[str, Channel], now_ns: Callable[[], int]
     ) -> None:
         self._engine = engine
         self._channels = channels
@@ -121,10 +122,13 @@ class Worker:
         self._slots.clear()
         self._jumped = True  # the pipelines are the thread's own
 
-    def stop(self) -> None:
-        """Finish the frames that are being worked on, and end."""
+    def stop(self, patience: float) -> None:
+        """Finish the frames that are being worked on, for ``patience`` seconds, and end."""
         self._slots.close()
-        self._thread.join()
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            self._engine.interrupt()
+            self._thread.join(patience)
 
     def _run(self) -> None:
         while (arrivals := self._slots.take()) is not None:
@@ -175,10 +179,14 @@ class Worker:
     def _see(self, group: Sequence[_Ready]) -> None:
         start = time.perf_counter()
         try:
-            prediction = self._engine.infer(np.stack([each.shown.image for each in group]))
-        except Exception as error:
+            prediction = self._answer([each.shown.image for each in group])
+        except NoAnswerError as error:
+            if error.reason == FAILED and len(group) > 1:  # one frame may have done it
+                for each in group:
+                    self._see([each])
+                return
             for each in group:
-                self._drop(each.channel, 'failed', f'{type(error).__name__}: {error}', error)
+                self._drop(each.channel, error.reason, str(error), error.__cause__)
             return
         infer_ms = (time.perf_counter() - start) * 1e3
         for index, each in enumerate(group):
@@ -187,6 +195,14 @@ class Worker:
                 self._publish(each, seen)
             except Exception as error:
                 self._drop(each.channel, 'failed', f'{type(error).__name__}: {error}', error)
+
+    def _answer(self, images: Sequence[NDArray[np.uint8]]) -> Prediction:
+        try:
+            return self._engine.infer(np.stack(images))
+        except NoAnswerError:
+            raise
+        except Exception as error:  # this thread must live
+            raise NoAnswerError(FAILED, f'{type(error).__name__}: {error}') from error
 
     def _publish(self, ready: _Ready, seen: Perception) -> None:
         channel, arrival = ready.channel, ready.arrival
@@ -209,7 +225,7 @@ class Worker:
         return (self._now_ns() - stamp) * 1e-9
 
     def _drop(
-        self, channel: Channel, reason: str, text: str, fault: Exception | None = None
+        self, channel: Channel, reason: str, text: str, fault: BaseException | None = None
     ) -> None:
         channel.statistics.dropped(reason, text)
         if time.monotonic() - self._logged >= REPEAT_LOG:

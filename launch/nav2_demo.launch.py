@@ -22,6 +22,7 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE.parent / 'config'
+COSTMAP_PARAMS = str(CONFIG / 'nav2_semantic.yaml')
 SEMANTIC = 'semantic_segmentation_layer'
 # nav2_costmap_2d's own executable has a fixed name; in Nav2 the local costmap has this one.
 COSTMAP, LOCAL_COSTMAP = '/costmap', '/local_costmap'
@@ -53,7 +54,7 @@ def arguments() -> list[LaunchDescriptionEntity]:
     return [
         text(
             'costmap_params',
-            str(CONFIG / 'nav2_semantic.yaml'),
+            COSTMAP_PARAMS,
             "YAML file with Nav2's parameters of local_costmap.",
         ),
         text('odom_frame', 'odom', 'Frame in which the robot moves: global_frame of the costmap.'),
@@ -84,6 +85,11 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def given(name: str) -> str:
         return str(context.launch_configurations.get(name, ''))
 
+    if given('cameras') and given('costmap_params') == COSTMAP_PARAMS:
+        raise RuntimeError(
+            f'launch argument cameras: {COSTMAP_PARAMS} has the topics of one camera without a '
+            'name; copy it, name those of each camera, and give it as costmap_params'
+        )
     time = {'use_sim_time': given('use_sim_time') == 'true'}
     started = [*transforms(given, time), *costmap(given, time)]
     if given('rviz') == 'true' or (given('rviz') == 'auto' and installed('rviz2')):

@@ -1,6 +1,7 @@
 """Starts the perception node, and by default configures and activates it.
 
 ros2 launch dsn_ros perception.launch.py image:=/camera/image_raw rviz:=true
+ros2 launch dsn_ros perception.launch.py cameras:='[front,left]' image:='/{camera}/image_raw'
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
+from dsn_ros.errors import UserError
 from dsn_ros.parameters import Parameter, parameter
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
@@ -22,6 +24,7 @@ CONFIG = Path(__file__).resolve().parents[1] / 'config'
 
 # Launch argument: the node's parameter that it sets. The text and the choices are the table's.
 PARAMETER_ARGUMENTS = {
+    'cameras': 'cameras',
     'image_transport': 'image_transport',
     'model': 'model',
     'engine': 'engine',
@@ -32,6 +35,7 @@ PARAMETER_ARGUMENTS = {
     'scale_factor': 'scale.factor',
     'camera_height': 'scale.camera_height',
 }
+CAMERA = '{camera}'  # in a topic: the name of each camera
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -52,12 +56,14 @@ def arguments() -> list[LaunchDescriptionEntity]:
         text(
             'image',
             'image',
-            'Topic of the camera images; with image_transport:=compressed /compressed is added.',
+            'Topic of the camera images; with image_transport:=compressed /compressed is added. '
+            'Of several cameras: with {camera} where the name of each goes.',
         ),
         text(
             'camera_info',
             '',
-            "Topic of the camera's calibration; empty: camera_info beside the image topic.",
+            "Topic of the camera's calibration, with {camera} as in image; empty: camera_info "
+            'beside the image topic.',
         ),
         *(
             text(name, '', f'{_row(key).description} (Empty: as in params_file.)')
@@ -84,8 +90,8 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    image = given('image')
-    camera_info = given('camera_info') or '/'.join([*image.split('/')[:-1], 'camera_info'])
+    overrides = _overrides(given)
+    cameras = [name for name in overrides.get('cameras', ()) if name]
     use_sim_time = given('use_sim_time') == 'true'
     node = LifecycleNode(
         package='dsn_ros',
@@ -95,15 +101,16 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         output='screen',
         parameters=[
             given('params_file'),
-            {'use_sim_time': use_sim_time, **_overrides(given)},
+            {'use_sim_time': use_sim_time, **overrides},
         ],
-        remappings=[('image', image), ('camera_info', camera_info)],
+        remappings=_remappings(given, cameras),
         arguments=['--ros-args', '--log-level', given('log_level')],
     )
     rviz = Node(
         package='rviz2',
         executable='rviz2',
-        namespace=given('namespace'),  # the topics in the configuration are relative
+        # The topics in the configuration are relative: those of the first camera.
+        namespace='/'.join(part for part in (given('namespace'), *cameras[:1]) if part),
         arguments=['-d', str(CONFIG / 'perception.rviz'), '-f', given('rviz_frame')],
         parameters=[{'use_sim_time': use_sim_time}],
         condition=IfCondition(LaunchConfiguration('rviz')),
@@ -113,25 +120,39 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return [*_autostart(node), node, rviz]
 
 
+def _remappings(given, cameras: list[str]) -> list[tuple[str, str]]:
+    """From the node's names of its input topics, of each of the ``cameras``, to those given."""
+    image = given('image')
+    camera_info = given('camera_info') or '/'.join([*image.split('/')[:-1], 'camera_info'])
+    if not cameras:
+        return [('image', image), ('camera_info', camera_info)]
+    if image == 'image':  # the default: the node's own names
+        image = f'{CAMERA}/image'
+        camera_info = given('camera_info') or f'{CAMERA}/camera_info'
+    for name, topic in (('image', image), ('camera_info', camera_info)):
+        if len(cameras) > 1 and CAMERA not in topic:
+            raise RuntimeError(
+                f'launch argument {name} is {topic!r}, one topic for {len(cameras)} cameras: put '
+                f"{CAMERA} where the camera's name goes"
+            )
+    return [
+        (f'{camera}/{name}', topic.replace(CAMERA, camera))
+        for camera in cameras
+        for name, topic in (('image', image), ('camera_info', camera_info))
+    ]
+
+
 def _overrides(given) -> dict:
     """The parameters given as launch arguments, in their own types."""
     overrides = {}
     for name, key in PARAMETER_ARGUMENTS.items():
         text = given(name)
         if text:
-            overrides[key] = _typed(_row(key), name, text)
+            try:
+                overrides[key] = _row(key).read(text)
+            except UserError as error:
+                raise RuntimeError(f'launch argument {name}: {error}') from None
     return overrides
-
-
-def _typed(row: Parameter, name: str, text: str):
-    try:
-        value = float(text) if isinstance(row.default, float) else text
-    except ValueError:
-        value = text
-    problem = row.problem(value)
-    if problem:
-        raise RuntimeError(f'launch argument {name}: {problem}')
-    return value
 
 
 def _row(key: str) -> Parameter:

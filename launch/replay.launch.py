@@ -21,6 +21,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.event_handlers import OnStateTransition
 
 from dsn_ros.installed import installed
+from dsn_ros.parameters import Parameter, parameter
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 PERCEPTION = str(Path(__file__).resolve().parent / 'perception.launch.py')
@@ -45,7 +46,8 @@ def arguments() -> list[LaunchDescriptionEntity]:
         DeclareLaunchArgument(
             'image',
             default_value='',
-            description='Topic of the camera images, raw or compressed; empty: the only one.',
+            description='Topic of the camera images, raw or compressed; empty: the only one. Of '
+            'several cameras: with {camera} where the name of each goes.',
         ),
         DeclareLaunchArgument('rate', default_value='1.0', description='Times as fast as it was.'),
         DeclareLaunchArgument(
@@ -72,6 +74,12 @@ def arguments() -> list[LaunchDescriptionEntity]:
     ]
 
 
+def _row() -> Parameter:
+    row = parameter('cameras')
+    assert row is not None
+    return row
+
+
 def choose(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Find the camera in the bag, say so to the node, and play once the node is active."""
 
@@ -83,13 +91,22 @@ def choose(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
     # Relative to where the command was typed, which is where the player is started as well.
     path = Path(given('bag')).expanduser()
+    cameras = [name for name in _row().read(given('cameras') or '[]') if name]
+    pattern, camera_info = given('image'), given('camera_info')
     with open_bag(path) as bag:
-        image = choose_image_topic(bag, given('image') or None)
-        camera_info = given('camera_info') or find_camera_info_topic(bag, image.name) or ''
-    transport = 'compressed' if image.type.endswith('CompressedImage') else 'raw'
+        wanted = [pattern.replace('{camera}', camera) for camera in cameras] or [pattern]
+        images = [choose_image_topic(bag, each or None) for each in wanted]
+        if not cameras:
+            pattern = images[0].name
+            camera_info = camera_info or find_camera_info_topic(bag, pattern) or ''
+    compressed = {each.type.endswith('CompressedImage') for each in images}
+    if len(compressed) > 1:
+        raise RuntimeError(
+            f'{", ".join(each.name for each in images)}: play raw or compressed images, not both'
+        )
     found = {
-        'image': image.name.removesuffix('/compressed'),
-        'image_transport': transport,
+        'image': pattern.removesuffix('/compressed'),
+        'image_transport': 'compressed' if compressed.pop() else 'raw',
         'camera_info': camera_info,
         'use_sim_time': 'true',
         'rviz': given('rviz') if given('rviz') != 'auto' else str(installed('rviz2')).lower(),

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from dsn_core.errors import ConfigError, UserError, require
+from dsn_core.errors import ConfigError, UserError, quoted, require
 
 __all__ = ['FISHEYE', 'REMEDY', 'Calibration', 'camera_by_hand', 'check_camera_fields']
 
@@ -57,8 +57,8 @@ class Calibration:
         counts = _COEFFICIENTS.get(self.distortion_model)
         if counts is None:
             raise UserError(
-                f'distortion model {self.distortion_model!r} is not known: calibrate with one of '
-                f'{", ".join(_COEFFICIENTS)}, or give undistorted pictures'
+                f'distortion model {quoted(self.distortion_model)} is not known: calibrate with '
+                f'one of {", ".join(_COEFFICIENTS)}, or give undistorted pictures'
             )
         if len(self.d) not in counts:
             raise UserError(

@@ -11,6 +11,7 @@ from dsn_core.data.calibration import FISHEYE
 __all__ = ['Lens']
 
 _RAY_ERROR = 0.5  # pixels
+_FLATTEST = 1e6  # x / z; no lens sees what is that far aside
 # More rounds than OpenCV's five: the corners of a wide lens need them.
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
 
@@ -52,8 +53,10 @@ class Lens:
             undistort: Any = cv2.undistortPoints
             rays = undistort(pixels[:, None], self.k, self.d, criteria=_CRITERIA)
         rays = np.asarray(rays, dtype=np.float64)[:, 0]
-        wrong = np.abs(self.pixels(rays) - pixels) >= _RAY_ERROR
-        return np.where(wrong.any(axis=1, keepdims=True), np.nan, rays)
+        with np.errstate(invalid='ignore'):
+            # Not wrong = error >= ...: where the search ran off to infinity, the error is NaN.
+            right = (np.abs(self.pixels(rays) - pixels) < _RAY_ERROR) & (np.abs(rays) < _FLATTEST)
+        return np.where(right.all(axis=1, keepdims=True), rays, np.nan)
 
     def maps(
         self,

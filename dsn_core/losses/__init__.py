@@ -3,7 +3,11 @@
 from dsn_core.losses.affine import affine_invariant_distillation
 from dsn_core.losses.consistency import domain_consistency
 from dsn_core.losses.distillation import depth_distillation, segmentation_distillation
-from dsn_core.losses.ground_truth import label_cross_entropy, log_depth_error
+from dsn_core.losses.ground_truth import (
+    label_cross_entropy,
+    log_depth_error,
+    log_depth_gradient_error,
+)
 from dsn_core.losses.light import exposure_control, light_similarity, total_variation
 from dsn_core.losses.photometric import (
     auto_mask,
@@ -35,6 +39,7 @@ __all__ = [
     'label_cross_entropy',
     'light_similarity',
     'log_depth_error',
+    'log_depth_gradient_error',
     'multiscale_smoothness',
     'over_sources',
     'photometric_error',

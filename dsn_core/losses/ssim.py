@@ -1,7 +1,10 @@
 """Structural similarity over 3x3 windows, as [17] computes it (Eq 1, 2, 6 and 15)."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import pad
 
 from dsn_core.losses.checks import full_precision, require_images, require_same_shape
 
@@ -9,6 +12,32 @@ __all__ = ['ssim_dissimilarity', 'structural_similarity']
 
 C1 = 0.01**2  # keeps the ratio of means steady in the dark; for values of about 0 to 1
 C2 = 0.03**2  # and that of variances where nothing is to be seen
+
+
+class _WindowMean(torch.autograd.Function):
+    """Mean of every 3x3 window, (..., H + 2, W + 2) → (..., H, W): rows first, then columns.
+
+    ``avg_pool2d`` gives the same, and took three times as long on a CPU, where it was a quarter
+    of a training step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        rows = x[..., :-2, :] + x[..., 1:-1, :]
+        rows += x[..., 2:, :]
+        mean = rows[..., :-2] + rows[..., 1:-1]
+        mean += rows[..., 2:]
+        return mean.div_(9)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        # A pixel is in the nine windows around it: the same sum, over what is given back.
+        return _window_mean(pad(gradient, (2, 2, 2, 2)))
+
+
+def _window_mean(x: Tensor) -> Tensor:
+    mean: Tensor = _WindowMean.apply(x)  # type: ignore[no-untyped-call]
+    return mean
 
 
 def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
@@ -22,10 +51,10 @@ def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
     require_same_shape(x=x, y=y)
     x = pad(full_precision(x), (1, 1, 1, 1), mode='reflect')  # (B, C, H + 2, W + 2)
     y = pad(full_precision(y), (1, 1, 1, 1), mode='reflect')
-    mean_x, mean_y = avg_pool2d(x, 3, 1), avg_pool2d(y, 3, 1)  # (B, C, H, W)
-    variance_x = avg_pool2d(x * x, 3, 1) - mean_x * mean_x
-    variance_y = avg_pool2d(y * y, 3, 1) - mean_y * mean_y
-    covariance = avg_pool2d(x * y, 3, 1) - mean_x * mean_y
+    mean_x, mean_y = _window_mean(x), _window_mean(y)  # (B, C, H, W)
+    variance_x = _window_mean(x * x) - mean_x * mean_x
+    variance_y = _window_mean(y * y) - mean_y * mean_y
+    covariance = _window_mean(x * y) - mean_x * mean_y
     alike = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
     return alike / ((mean_x * mean_x + mean_y * mean_y + C1) * (variance_x + variance_y + C2))
 

@@ -6,14 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from dsn_core.models.padding import ReflectConv2d
+
 __all__ = ['Decoder', 'disparity_to_depth']
 
 CHANNELS = (16, 32, 64, 128, 256)  # of the up-stage that ends at stride 1, 2, 4, 8, 16
 SCALES = (0, 1, 2, 3)  # heads at strides 1, 2, 4, 8
-
-
-def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode='reflect')
 
 
 class UpStage(nn.Module):
@@ -21,8 +19,8 @@ class UpStage(nn.Module):
 
     def __init__(self, in_channels: int, skip_channels: int, channels: int) -> None:
         super().__init__()
-        self.before = _conv(in_channels, channels)
-        self.after = _conv(channels + skip_channels, channels)
+        self.before = ReflectConv2d(in_channels, channels)
+        self.after = ReflectConv2d(channels + skip_channels, channels)
         self.elu = nn.ELU(inplace=True)
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
@@ -46,7 +44,7 @@ class Decoder(nn.Module):
             stages.append(UpStage(in_channels, skip, CHANNELS[i]))
             in_channels = CHANNELS[i]
         self.stages = nn.ModuleList(stages)
-        self.heads = nn.ModuleList(_conv(CHANNELS[s], out_channels) for s in SCALES)
+        self.heads = nn.ModuleList(ReflectConv2d(CHANNELS[s], out_channels) for s in SCALES)
 
     def forward(self, features: Sequence[Tensor], scales: Sequence[int]) -> dict[int, Tensor]:
         """Five features, strides 2 to 32 → {s: (B, out_channels, H / 2^s, W / 2^s)}."""

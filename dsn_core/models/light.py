@@ -6,6 +6,8 @@ Table 4 exactly: 166,787 parameters and, counted as thop counts, 20.573 GMACs at
 
 from torch import Tensor, nn
 
+from dsn_core.models.padding import ReflectPad2d
+
 __all__ = ['LightModule']
 
 
@@ -15,7 +17,7 @@ class LightModule(nn.Module):
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.ReflectionPad2d(3),
+            ReflectPad2d(3),
             nn.Conv2d(3, width, 7, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
@@ -27,10 +29,18 @@ class LightModule(nn.Module):
             ),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(3),
+            ReflectPad2d(3),
             nn.Conv2d(width, 3, 7),
             nn.Tanh(),
         )
+
+    def start_at_nothing(self) -> None:
+        """Let a fresh module's light map be 0 everywhere: the enhanced image is the image."""
+        last = self.layers[-2]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) in [0, 1] → light map (B, 3, H, W) in (-1, 1); H, W even."""

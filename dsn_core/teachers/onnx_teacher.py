@@ -1,7 +1,7 @@
 """ONNX graphs as segmentation teachers: those of dsn export, and any other."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dsn_core.errors import UserError, require
 from dsn_core.labels import CITYSCAPES, UNLABELLED
 from dsn_core.metadata import METADATA_KEY, ModelMetadata
+from dsn_core.onnx_tensors import all_tensors
 from dsn_core.teachers.base import Labeller, Labels, LabelTeacher
 from dsn_core.teachers.classes import train_id_table
 from dsn_core.teachers.fingerprint import files_digest, fingerprint_of
@@ -126,7 +127,7 @@ def _external_files(path: Path, model: Any) -> list[Path]:
     """Files of weights beside the graph; raises UserError if one lies outside its folder."""
     folder = path.parent.resolve()
     found = set()
-    for tensor in _tensors(model):
+    for tensor in all_tensors(model):
         for entry in tensor.external_data:
             if entry.key != 'location':
                 continue
@@ -138,17 +139,6 @@ def _external_files(path: Path, model: Any) -> list[Path]:
                 )
             found.add(file)
     return sorted(found)
-
-
-def _tensors(message: Any) -> Iterator[Any]:
-    """All tensors in an ONNX message, however deep: subgraphs, attributes, functions."""
-    if message.DESCRIPTOR.name == 'TensorProto':
-        yield message
-        return
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for item in value if isinstance(value, Sequence) else [value]:
-                yield from _tensors(item)
 
 
 def _session(path: Path, device: str) -> Any:

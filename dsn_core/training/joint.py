@@ -128,7 +128,11 @@ class JointStage(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         parts = [self.network] if self.pose is None else [self.network, self.pose]
         parameters = [p for part in parts for p in part.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(parameters, lr=self._schedule.learning_rate)
+        optimizer = torch.optim.Adam(
+            parameters,
+            lr=self._schedule.learning_rate,
+            fused=self.clip_gradient is None,  # Lightning can't clip for a fused one
+        )
         fall = round(self._schedule.decay_after * self._steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: 1.0 if step < fall else _FALL

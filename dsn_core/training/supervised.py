@@ -13,8 +13,9 @@ from torch.nn.functional import interpolate
 from dsn_core.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from dsn_core.data.drives import Drive, find_drives
 from dsn_core.labels import CITYSCAPES, UNLABELLED
-from dsn_core.losses import label_cross_entropy, log_depth_error
+from dsn_core.losses import label_cross_entropy, log_depth_error, log_depth_gradient_error
 from dsn_core.models import DepthSegNet
+from dsn_core.models.light import LightModule
 from dsn_core.training import world
 from dsn_core.training.average import MovingAverage
 from dsn_core.training.fit import fit
@@ -53,6 +54,7 @@ class SupervisedStage(lightning.LightningModule):
         image = batch['image'].contiguous(memory_format=torch.channels_last)
         perceived = self.network(image)
         depth_loss = image.new_zeros(())
+        edge_loss = image.new_zeros(())
         label_loss = image.new_zeros(())
         # As [17] does for its losses: every scale is compared, coarser ones weigh less.
         for scale, disparity in perceived.disparities.items():
@@ -63,17 +65,25 @@ class SupervisedStage(lightning.LightningModule):
             labels = interpolate(batch['labels'][:, None].float(), size, mode='nearest')[:, 0]
             weight = 0.5**scale
             depth_loss = depth_loss + weight * log_depth_error(depth, target)
+            edge_loss = edge_loss + weight * log_depth_gradient_error(depth, target)
             label_loss = label_loss + weight * label_cross_entropy(
                 logits.float(), labels.long(), self.class_weights
             )
-        loss = self.config.depth_weight * depth_loss + self.config.label_weight * label_loss
+        config = self.config
+        depth_part = depth_loss + config.depth_gradient_weight * edge_loss
+        loss = config.depth_weight * depth_part + config.label_weight * label_loss
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f'step {self.global_step}: depth loss {float(depth_loss)}, '
+                f'step {self.global_step}: depth loss {float(depth_part)}, '
                 f'label loss {float(label_loss)}: lower phases.learning_rate'
             )
         self.log_dict(
-            {'depth_loss': depth_loss.detach(), 'label_loss': label_loss.detach()}, prog_bar=True
+            {
+                'depth_loss': depth_loss.detach(),
+                'edge_loss': edge_loss.detach(),
+                'label_loss': label_loss.detach(),
+            },
+            prog_bar=True,
         )
         return loss
 
@@ -125,6 +135,9 @@ def train_supervised(config: SupervisedConfig) -> Path:
             network = _fresh(info)
         else:
             network, _ = load_checkpoint(previous)
+            if phase.light and network.light is None:
+                network.light = LightModule()
+                network.light.start_at_nothing()
         stage = SupervisedStage(network, config, index, class_weights)
         _fit(stage, drives, config, index)
         best = stage.average.network
@@ -170,6 +183,7 @@ def _info(config: SupervisedConfig, phase: PhaseConfig) -> CheckpointInfo:
         training_data=config.training_data,
         min_depth=config.min_depth,
         max_depth=config.max_depth,
+        light=phase.light,
         scale='metric',
         focal_length=config.focal_length * phase.width / config.phases[-1].width,
     )

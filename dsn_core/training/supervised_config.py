@@ -22,6 +22,9 @@ class PhaseConfig:
     """Samples in all."""
     learning_rate: float
     """Highest learning rate; warmed up over the first 5 % and then lowered by a half cosine."""
+    light: bool = True
+    """Whether the light module takes part. It is a third of the work: a phase before it may do
+    without, and it then begins as no change of the picture."""
 
     def __post_init__(self) -> None:
         for name in ('height', 'width'):
@@ -61,6 +64,8 @@ class SupervisedConfig:
     """Largest depth that the network can say, metres at ``focal_length``."""
     depth_weight: float = 1.0
     """Weight of the mean absolute error of log depth."""
+    depth_gradient_weight: float = 0.5
+    """Weight of the error of log depth's gradients, beside ``depth_weight`` and under it."""
     label_weight: float = 1.0
     """Weight of the cross-entropy."""
     camera_strength: float = 0.7
@@ -88,6 +93,8 @@ class SupervisedConfig:
         require(bool(self.name), 'name', 'a name', self.name)
         require(len(self.data) > 0, 'data', 'at least one folder', self.data)
         require(len(self.phases) > 0, 'phases', 'at least one phase', self.phases)
+        lights = [phase.light for phase in self.phases]
+        require(lights == sorted(lights), 'phases', 'with light from one phase on', lights)
         require(0 < self.min_depth < self.max_depth, 'min_depth', '0 < min < max', self.min_depth)
         require(self.focal_length > 0, 'focal_length', 'above zero', self.focal_length)
         require(0 <= self.camera_strength <= 1, 'camera_strength', '0 to 1', self.camera_strength)

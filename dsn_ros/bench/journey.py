@@ -8,17 +8,18 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dsn_core.golden import golden_frame
 from dsn_ros.bench.worlds import World
 from dsn_ros.camera import Camera
 from dsn_ros.diagnostics import Statistics
-from dsn_ros.engines import Engine
 from dsn_ros.messages import compressed_to_rgb, image_to_rgb
 from dsn_ros.obstacles import ObstacleOptions, obstacle_classes
 from dsn_ros.outputs import output_messages
 from dsn_ros.pipeline import Perception, Pipeline, PipelineOptions
 from dsn_ros.scale import ScaleOptions
+from dsn_ros.watched_engine import WatchedEngine
 from dsn_ros.worker import Channel, Settings, Worker
 
 __all__ = ['CASES', 'Case', 'Journey']
@@ -26,9 +27,10 @@ __all__ = ['CASES', 'Case', 'Journey']
 _PERIOD_NS = 100_000_000
 _FOV = 70.0  # degrees
 _LENS = (-0.28, 0.09, 0.001, -0.0015, -0.01)  # plumb_bob: a usual wide lens
+_CLOSING = 5.0  # seconds that the last frame may take
 _PATIENCE = 0.5  # seconds between looks at whether the frame was dropped
 # Stages of the worker and the pipeline, and what is told of each topic that is made.
-_WORKER = ('wait', 'decode', 'resize', 'infer', 'scale', 'light', 'finish')
+_WORKER = ('wait', 'decode', 'resize', 'infer', 'sanity', 'scale', 'light', 'finish')
 _MAPS = ('depth/image', 'depth/camera_info', 'labels/image', 'labels/confidence')
 
 
@@ -88,13 +90,16 @@ class Journey:
     ``frames`` holds milliseconds by stage of every frame so far.
     """
 
-    def __init__(self, engine: Engine, case: Case, size: tuple[int, int], world: World) -> None:
+    def __init__(
+        self, engine: WatchedEngine, case: Case, size: tuple[int, int], world: World
+    ) -> None:
         self.frames: list[dict[str, float]] = []
         self._world = world
         self._sink = _Sink(world, engine.metadata.class_names)
         self._camera = _camera(size, case.lens)
         self._options = case.options
-        self._type, self._data = _message(world, size, case.jpeg)
+        # Two pictures in turn: one that stays the same is a frozen one, and withheld.
+        self._messages = itertools.cycle(_messages(world, size, case.jpeg))
         self._statistics = Statistics()
         self._done: queue.SimpleQueue[dict[str, float]] = queue.SimpleQueue()
         self._stamps = itertools.count(_PERIOD_NS, _PERIOD_NS)
@@ -110,8 +115,9 @@ class Journey:
 
     def __call__(self) -> None:
         """Let one frame through; raises RuntimeError where it was dropped."""
+        type_name, data = next(self._messages)
         start = time.perf_counter()
-        message = self._world.deserialize(self._data, self._type)
+        message = self._world.deserialize(data, type_name)
         received = time.perf_counter()
         stamp = message.header.stamp
         stamp.sec, stamp.nanosec = divmod(next(self._stamps), 10**9)
@@ -129,7 +135,7 @@ class Journey:
 
     def close(self) -> None:
         """End the worker's thread."""
-        self._worker.stop()
+        self._worker.stop(_CLOSING)
 
     def _wait(self) -> dict[str, float]:
         while True:
@@ -146,10 +152,16 @@ def _camera(size: tuple[int, int], lens: bool) -> Camera:
     return replace(camera, d=_LENS, p=(0.0,) * 12) if lens else camera
 
 
-def _message(world: World, size: tuple[int, int], jpeg: bool) -> tuple[str, Any]:
-    """Type and bytes of the message that a camera would send."""
-    header = world.build.header(0, 'camera')
+def _messages(world: World, size: tuple[int, int], jpeg: bool) -> list[tuple[str, Any]]:
+    """Types and bytes of two messages that a camera would send."""
     bgr = np.ascontiguousarray(golden_frame(*size)[..., ::-1])
+    return [
+        _message(world, picture, jpeg) for picture in (bgr, np.ascontiguousarray(bgr[:, ::-1]))
+    ]
+
+
+def _message(world: World, bgr: NDArray[np.uint8], jpeg: bool) -> tuple[str, Any]:
+    header = world.build.header(0, 'camera')
     if jpeg:
         ok, data = cv2.imencode('.jpg', bgr)
         assert ok, 'an 8-bit picture can always be encoded'

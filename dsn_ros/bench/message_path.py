@@ -12,6 +12,7 @@ from dsn_ros.bench.part import Show, as_json, figure, with_spread
 from dsn_ros.bench.race import Contender, Race, paired_ratios
 from dsn_ros.bench.worlds import World, world
 from dsn_ros.engines import read_model
+from dsn_ros.watched_engine import WatchedEngine
 
 __all__ = ['MessagePath']
 
@@ -41,7 +42,8 @@ class MessagePath:
         self._model = f'{model.path.name}, {about.height}x{about.width}'
         self._engine = f'{best.name} ({best.device})'
         with ExitStack() as opened, show(f'path with {best.name}') as progress:
-            engine = load(model, best, options.threads)
+            # As the node has it, watch and all; alone it is asked through the same watch.
+            engine = WatchedEngine(lambda: load(model, best, options.threads))
             opened.callback(engine.close)
             picture = golden_frame(about.height, about.width)[None]
             contenders = [Contender(_ALONE, lambda: engine.infer(picture))]

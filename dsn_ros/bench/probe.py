@@ -37,9 +37,12 @@ def _main(text: str) -> None:
     from dsn_ros.bench.machine import peak_mb
     from dsn_ros.bench.worlds import world
     from dsn_ros.engines import load_engine
+    from dsn_ros.watched_engine import WatchedEngine
 
     imported = time.perf_counter()
-    engine = load_engine(Path(probe.model), probe.engine, probe.precision, probe.threads)
+    engine = WatchedEngine(
+        lambda: load_engine(Path(probe.model), probe.engine, probe.precision, probe.threads)
+    )
     loaded = time.perf_counter()
     journey = Journey(engine, CASES[0], (probe.height, probe.width), world())
     journey()

@@ -9,6 +9,7 @@ import fcntl
 import functools
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,9 @@ def _writable(folder: Path) -> Path | None:
     reason = 'it is not writable'
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK | os.X_OK):
+        if folder.stat().st_mode & stat.S_IWOTH:
+            reason = 'everybody can write there, and an engine is a program'
+        elif os.access(folder, os.W_OK | os.X_OK):
             return folder
     except (OSError, RuntimeError) as error:
         reason = str(error)

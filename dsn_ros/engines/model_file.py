@@ -5,12 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from dsn_core.errors import quoted
 from dsn_core.metadata import METADATA_KEY, ModelMetadata
+from dsn_core.onnx_tensors import all_tensors
 from dsn_ros.engines.base import EngineError, import_library
 
 __all__ = ['ModelFile', 'read_model']
 
 _OPSETS = range(13, 26)
+_LARGEST = 2**31  # bytes; what protobuf can hold
 _REMEDY = 'export it anew with dsn export'
 
 
@@ -32,11 +37,14 @@ def read_model(path: str | Path) -> ModelFile:
     """Read the deploy graph ``path``; raises EngineError, one line, for anything else."""
     path = Path(path).expanduser()
     try:
-        data = path.read_bytes()
+        with path.open('rb') as file:
+            data = file.read(_LARGEST)
     except FileNotFoundError:
         raise EngineError(f'{path}: no such model; make one with dsn export') from None
     except OSError as error:
         raise EngineError(f'{path} cannot be read: {error.strerror}') from error
+    if len(data) == _LARGEST:
+        raise EngineError(f'{path} is larger than an ONNX file can be; {_REMEDY}')
     model = _parse(path, data)
     fault = _fault(model)
     if fault:
@@ -70,8 +78,12 @@ def _fault(model: Any) -> str | None:
         return f'it uses operators beyond standard ONNX ({", ".join(sorted(opsets))})'
     if opsets['ai.onnx'] not in _OPSETS:
         return f'opset {opsets["ai.onnx"]} is not within {_OPSETS.start} to {_OPSETS.stop - 1}'
-    if any(t.data_location == TensorProto.EXTERNAL for t in graph.initializer):
+    if model.functions:
+        return 'it defines operators of its own'
+    if any(t.data_location == TensorProto.EXTERNAL or t.external_data for t in all_tensors(model)):
         return 'it keeps weights in other files (ONNX external data)'
+    if name := _not_finite(graph):
+        return f'its weights {name} have values that are not finite'
     initialisers = {t.name for t in graph.initializer}
     inputs = [_describe(v) for v in graph.input if v.name not in initialisers]
     if inputs != [('image', TensorProto.UINT8, 4)]:
@@ -85,6 +97,17 @@ def _fault(model: Any) -> str | None:
     if outputs != wanted or len(graph.output) != len(wanted):
         return 'its outputs must be depth float32, labels uint8 and confidence uint8 (N, H, W)'
     return None
+
+
+def _not_finite(graph: Any) -> str:
+    """The first initialiser with NaN or infinities, which some engines hide: max(0, NaN) is 0."""
+    from onnx import TensorProto, numpy_helper
+
+    floating = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+    for tensor in (t for t in graph.initializer if t.data_type in floating):
+        if not np.isfinite(numpy_helper.to_array(tensor)).all():
+            return quoted(tensor.name)
+    return ''
 
 
 def _describe(value: Any) -> tuple[str, int, int]:

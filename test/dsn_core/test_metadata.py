@@ -12,7 +12,7 @@ from dsn_core.metadata import ModelMetadata
 
 def metadata() -> ModelMetadata:
     golden = GoldenFigures(
-        np.full((2, 3), 7.5, np.float32), np.ones((2, 3), np.uint8), np.full((2, 3), 200, np.uint8)
+        np.full((4, 4), 7.5, np.float32), np.ones((4, 4), np.uint8), np.full((4, 4), 200, np.uint8)
     )
     return ModelMetadata(
         'm', 64, 64, ('road', 'sky'), 0.1, 100.0, 'metric', 300.0, 'fp32', 'nothing', 'ab', golden
@@ -42,6 +42,7 @@ def test_confidence_tables_survive_and_old_graphs_have_none():
         ('width', '64', 'width'),
         ('class_names', [], 'class_names'),
         ('class_names', ['a', ''], 'class_names'),
+        ('class_names', ['a', 'b', 'a'], "'a' is there twice"),
         ('min_depth', 0, 'min_depth'),
         ('max_depth', 0.05, 'max_depth'),
         ('scale', 'feet', 'scale'),
@@ -55,9 +56,14 @@ def test_confidence_tables_survive_and_old_graphs_have_none():
         ('confidence', {'dusk': 3}, 'int'),
         ('confidence', [0, 1], 'list'),
         ('golden', {'depth': [[1]], 'labels': [[0]], 'confidence': [[0, 1]]}, 'golden'),
-        ('golden', {'depth': [[1]], 'labels': [[9]], 'confidence': [[0]]}, 'golden'),
+        (
+            'golden',
+            {'depth': [[1] * 4] * 4, 'labels': [[9] * 4] * 4, 'confidence': [[0] * 4] * 4},
+            'golden',
+        ),
         ('golden', {'depth': [[0]], 'labels': [[0]], 'confidence': [[0]]}, 'golden'),
         ('golden', {'depth': [[1]], 'labels': [[300]], 'confidence': [[0]]}, 'golden'),
+        ('golden', {'depth': [[1]], 'labels': [[0]], 'confidence': [[0]]}, r'not the \(4, 4\)'),
         ('golden', {}, 'golden'),
     ],
 )

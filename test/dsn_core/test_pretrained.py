@@ -23,6 +23,7 @@ from support.weights_factory import (
     values,
 )
 
+from dsn_core.errors import UserError
 from dsn_core.pretrained import initialise
 
 
@@ -163,6 +164,25 @@ def test_a_resnet_goes_into_both_encoders(tmp_path, suffix):
     assert lines[0] == f'encoder: from {path}'
     assert [line for line in lines if 'PoseNet encoder' in line and 'halved' in line]
     assert f'PoseNet decoder: fresh, {path} has none' in lines
+
+
+def test_the_encoder_of_a_checkpoint_alone(tmp_path):
+    trained = our_checkpoint(tmp_path / 'ours.safetensors', num_classes=3)
+    network, pose = networks(num_classes=5)  # the classes need not be the same
+    depth, classes, light = map(
+        values, (network.depth_decoder, network.seg_decoder, network.light)
+    )
+    source = f'encoder:{tmp_path / "ours.safetensors"}'
+    lines = initialise(network, pose, source)
+    assert same(network.encoder, values(trained.encoder))
+    assert same(network.depth_decoder, depth)
+    assert same(network.seg_decoder, classes)
+    assert same(network.light, light)
+    half = trained.encoder.conv1.weight / 2
+    assert torch.equal(pose.encoder.conv1.weight, torch.cat([half, half], dim=1))
+    assert f'seg decoder: fresh, {source} has none' in lines
+    with pytest.raises(UserError, match='no such checkpoint'):
+        initialise(network, pose, f'encoder:{tmp_path / "absent.safetensors"}')
 
 
 @pytest.fixture

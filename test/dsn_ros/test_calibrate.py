@@ -6,6 +6,7 @@ import yaml
 from support.true_depth_engine import DEMO, TrueDepthEngine
 from typer.testing import CliRunner
 
+from dsn_core.labels import CITYSCAPES
 from dsn_ros import parameters
 from dsn_ros.calibrate import CalibrateOptions, Factor, calibrate, write_parameters
 from dsn_ros.errors import UserError
@@ -48,7 +49,12 @@ def test_too_few_frames_fail_and_say_why(engine):
         find(engine, 'height', limit=9)
     assert '\n' not in str(caught.value)
     blind = TrueDepthEngine(1.0, limit=2)
-    blind.truth = [(depth, np.full_like(labels, 10)) for depth, labels in blind.truth]
+    sky = CITYSCAPES.id_of('sky')
+    house = CITYSCAPES.id_of('building')
+    blind.truth = [
+        (depth, np.where(labels == sky, sky, house).astype(np.uint8))
+        for depth, labels in blind.truth
+    ]
     with pytest.raises(UserError, match='too little road'):
         calibrate(DEMO, blind, CalibrateOptions('height', limit=12))
 

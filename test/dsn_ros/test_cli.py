@@ -132,6 +132,7 @@ def test_an_output_that_cannot_be_written(bags, tiny_model, tmp_path):
         (('export', 'no.safetensors', '--out', 'm.onnx'), 'no.safetensors'),
         (('train', 'no.yaml'), 'no.yaml'),
         (('infer', 'no.jpg', '--out', 'out'), 'no.jpg'),
+        (('infer', 'no.jpg', '--out', 'out', '--ignore', 'blue'), '--ignore blue'),
         (('engine', 'no.onnx'), 'no.onnx'),
         (('engine', '--engine', 'abacus'), 'abacus'),
         (('engine', '--precision', 'fp7'), 'fp7'),

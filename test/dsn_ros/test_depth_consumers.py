@@ -18,6 +18,7 @@ from support.nav2_street import (
     look,
     robot_pose,
 )
+from support.stripes import striped
 
 from dsn_ros.camera import Camera
 from dsn_ros.cloud import organised_cloud
@@ -30,7 +31,7 @@ STAMP = 1_700_000_000_123_456_789
 def published(boxes, pose, camera=CAMERA, size=(HEIGHT, WIDTH), output_size='model'):
     """Depth image and camera_info of what a camera of ``size`` sees, and the perception."""
     pipeline = Pipeline(ExactEngine(*look(boxes, pose)), PipelineOptions(output_size=output_size))
-    picture = np.full((*size, 3), 200, np.uint8)
+    picture = striped(*size, 200)
     seen = pipeline.process(Frame(picture, STAMP, FRAME, camera))
     build = BagMessages()
     header = build.header(seen.stamp_ns, seen.frame_id)
@@ -135,7 +136,7 @@ def test_a_laser_scan_of_the_depth_image_measures_the_walls():
 def test_open_sky_is_out_of_range_and_an_unsure_pixel_is_no_beam():
     pose = robot_pose(x=0, y=0, yaw=0, pitch=-0.3, roll=0)
     engine = ExactEngine(*look((), pose))
-    picture = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    picture = striped(HEIGHT, WIDTH, 200)
     picture[:, : WIDTH // 2, 1] = 10
     pipeline = Pipeline(engine, PipelineOptions(min_confidence=0.5))
     seen = pipeline.process(Frame(picture, STAMP, FRAME, CAMERA))
@@ -158,7 +159,7 @@ def test_a_cropped_or_binned_camera_is_published_as_one_that_is_neither():
     camera = Camera.from_info(windowed)
     assert (camera.height, camera.width) == (HEIGHT, WIDTH)
     pipeline = Pipeline(ExactEngine(*look(STREET, robot_pose())))
-    picture = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    picture = striped(HEIGHT, WIDTH, 200)
     seen = pipeline.process(Frame(picture, STAMP, FRAME, camera))
     info = build.camera_info(seen.camera.to_info(), build.header(STAMP, FRAME))
     assert pinhole(info) == pytest.approx((FOCAL, FOCAL, (350 - 40) / 2, (200 - 60) / 2))

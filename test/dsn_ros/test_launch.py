@@ -1,5 +1,6 @@
 """The launch file: its arguments, and a real ``ros2 launch`` of a colcon-built installation."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -14,7 +15,8 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced: rclpy does not import
 pytest.importorskip('launch_ros', reason='launch_ros is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
-from sensor_msgs.msg import Image
+from launch.actions import SetLaunchConfiguration
+from sensor_msgs.msg import CameraInfo, Image
 from support.bag_factory import PERIOD_NS, START_NS, Recording, picture
 from support.perception_process import (
     REPOSITORY,
@@ -24,10 +26,14 @@ from support.perception_process import (
     stamps,
 )
 
+from dsn_ros.errors import BagError
+from launch import LaunchContext
+
 ARGUMENTS = {
     'namespace',
     'image',
     'camera_info',
+    'cameras',
     'image_transport',
     'model',
     'engine',
@@ -129,6 +135,67 @@ def test_ros2_launch_starts_an_active_node_and_ctrl_c_ends_it_cleanly(
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def test_several_cameras_are_launched_with_topics_of_their_own(installation, tiny_model, tmp_path):
+    log, domain = tmp_path / 'launch.log', new_domain()
+    arguments = ['cameras:=[front,left]', 'image:=/cams/{camera}/image_raw', 'namespace:=robot']
+    arguments += [f'model:={tiny_model}', 'engine:=onnxruntime']
+    with log.open('w') as out:
+        process = launch(installation, out, domain, *arguments)
+    robot = Robot(domain)
+    try:
+        for name in ('front', 'left'):
+            heard = robot.listen(Image, f'/robot/{name}/depth/image')
+            robot.publisher(CameraInfo, f'/cams/{name}/camera_info')
+            camera = robot.publisher(Image, f'/cams/{name}/image_raw')
+            frame = robot.messages.image(picture(), 'rgb8', robot.header(0, name))
+            robot.warm_up(camera, frame, heard)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) == 0, log.read_text()
+        assert 'Traceback' not in log.read_text()
+    finally:
+        robot.close()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def launch_file():
+    """perception.launch.py as a module."""
+    path = REPOSITORY / 'launch' / 'perception.launch.py'
+    spec = importlib.util.spec_from_file_location('perception_launch', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+NAMES = [('front', 'image'), ('front', 'camera_info'), ('left', 'image'), ('left', 'camera_info')]
+
+
+@pytest.mark.parametrize(
+    ('given', 'topics'),
+    [
+        ({}, ['front/image', 'front/camera_info', 'left/image', 'left/camera_info']),
+        (
+            {'image': '/{camera}/raw'},
+            ['/front/raw', '/front/camera_info', '/left/raw', '/left/camera_info'],
+        ),
+        (
+            {'image': '/x/{camera}', 'camera_info': '/{camera}/y'},
+            ['/x/front', '/front/y', '/x/left', '/left/y'],
+        ),
+    ],
+)
+def test_the_topics_of_several_cameras_have_their_names(launch_file, given, topics):
+    arguments = {'image': 'image', 'camera_info': '', **given}
+    remapped = launch_file._remappings(arguments.__getitem__, ['front', 'left'])
+    assert remapped == [('/'.join(n), topic) for n, topic in zip(NAMES, topics, strict=True)]
+
+
+def test_one_topic_for_several_cameras_is_refused(launch_file):
+    with pytest.raises(RuntimeError, match=r"image is '/camera/image'.*put \{camera\}"):
+        launch_file._remappings({'image': '/camera/image', 'camera_info': ''}.get, ['a', 'b'])
+
+
 def test_a_wrong_argument_is_answered_with_the_choices(installation, tmp_path):
     log = tmp_path / 'launch.log'
     with log.open('w') as out:
@@ -170,6 +237,35 @@ def test_a_bag_is_played_through_the_node_and_all_ends_with_it(
         robot.close()
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def replay_file():
+    """replay.launch.py as a module."""
+    path = REPOSITORY / 'launch' / 'replay.launch.py'
+    spec = importlib.util.spec_from_file_location('replay_launch', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_several_cameras_of_a_bag_are_found_by_their_names(replay_file, tmp_path):
+    recording = Recording()
+    for name in ('front', 'left'):
+        recording.frames(f'/{name}/image_raw/compressed', 2, 'jpeg', info=f'/{name}/camera_info')
+    bag = recording.write(tmp_path / 'drive')
+    context = LaunchContext()
+    given = {'bag': str(bag), 'cameras': '[front,left]', 'image': '/{camera}/image_raw/compressed'}
+    context.launch_configurations.update(rviz='false', rate='1', start_offset='0', **given)
+    for action in replay_file.choose(context):
+        if isinstance(action, SetLaunchConfiguration):
+            action.execute(context)
+    found = context.launch_configurations
+    assert (found['image'], found['image_transport']) == ('/{camera}/image_raw', 'compressed')
+    context.launch_configurations['cameras'] = '[front,right]'
+    context.launch_configurations['image'] = '/{camera}/image_raw/compressed'
+    with pytest.raises(BagError, match='no topic /right/image_raw/compressed'):
+        replay_file.choose(context)
 
 
 def test_a_bag_without_a_camera_is_one_line(installation, tmp_path):

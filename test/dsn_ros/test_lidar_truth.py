@@ -10,6 +10,7 @@ from numpy.lib.recfunctions import repack_fields
 from scipy.spatial.transform import Rotation
 from support.bag_factory import START_NS, Recording
 from support.stand_in_engine import HEIGHT, ROAD, SKY, WIDTH, StandInEngine
+from support.stripes import striped
 
 from dsn_ros.bag_tf import TransformTree, read_tree
 from dsn_ros.bags import open_bag
@@ -154,7 +155,7 @@ def drive(path, *, timed=True, transforms=True, info=True, lidars=('/scan',), sh
             stamp = START_NS + i * 20_000_000
             row = (stamp, 'odom', 'base', pose[:3, 3], turned)
             recording.add('/tf', build.tf_message([row]), max(stamp, START_NS))
-    image = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+    image = striped(HEIGHT, WIDTH, 100)
     for i in range(6):
         stamp = START_NS + i * STEP_NS
         header = build.header(stamp, 'camera')
@@ -229,7 +230,7 @@ def test_a_picture_without_a_cloud_is_still_scored_by_its_labels(tmp_path):
         stamp = START_NS + i * STEP_NS
         header = build.header(stamp, 'camera')
         recording.add('/camera_info', build.camera_info(LENS.to_info(), header), stamp)
-        image = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+        image = striped(HEIGHT, WIDTH, 100)
         recording.add('/image', build.image(image, 'rgb8', header), stamp)
         recording.add('/ground_truth/labels/image', build.image(labels, 'mono8', header), stamp)
         if i < 2:

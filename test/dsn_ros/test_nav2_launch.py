@@ -4,6 +4,7 @@ import importlib.util
 import math
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +99,17 @@ def test_without_nav2_one_line_says_what_to_install(launch_file, monkeypatch):
         'no costmap: nav2_costmap_2d and nav2_lifecycle_manager not found; apt install '
         'ros-$ROS_DISTRO-nav2-costmap-2d ros-$ROS_DISTRO-nav2-lifecycle-manager'
     ]
+
+
+def test_the_costmap_of_one_camera_is_not_for_several(launch_file, monkeypatch, tmp_path):
+    with pytest.raises(RuntimeError, match=r'launch argument cameras: .*nav2_semantic\.yaml'):
+        started(launch_file, monkeypatch, NAV2, cameras='[front,left]')
+    own = tmp_path / 'own.yaml'
+    own.write_text(Path(DEFAULTS['costmap_params']).read_text())
+    entities, _ = started(
+        launch_file, monkeypatch, NAV2, cameras='[front,left]', costmap_params=str(own)
+    )
+    assert 'nav2_costmap_2d' in executables(entities)
 
 
 def test_rviz_is_started_where_it_is_or_where_it_is_asked_for(launch_file, monkeypatch):

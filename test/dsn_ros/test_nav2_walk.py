@@ -23,6 +23,7 @@ from support.nav2_street import (
     robot_pose,
     write_model,
 )
+from support.stripes import striped
 
 from dsn_core.labels import CITYSCAPES
 from dsn_ros.camera import Camera
@@ -37,7 +38,7 @@ SOURCE = OPTIONS['semantic_layer']['camera']
 CELL = 0.2  # metres
 STAMP = 1_700_000_000_123_456_789
 SURE = 200  # confidence of every pixel
-PICTURE = np.full((HEIGHT, WIDTH, 3), SURE, np.uint8)
+PICTURE = striped(HEIGHT, WIDTH, SURE)
 WITHOUT_THE_CAR = tuple(box for box in STREET if box is not CAR_AHEAD)
 POSES = {
     'car': robot_pose(),

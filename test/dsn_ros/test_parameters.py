@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dsn_core.errors import UserError
 from dsn_ros.obstacles import ObstacleOptions
 from dsn_ros.parameters import PARAMETERS, markdown_table, parameter, refusal, validate
 from dsn_ros.pipeline import PipelineOptions
@@ -46,6 +47,9 @@ def test_the_defaults_are_those_of_the_pipeline():
         'rectify': options.rectify,
         'fit': options.fit,
         'lighting.hold': options.lighting_hold,
+        'sanity.checks': options.sanity.checks,
+        'sanity.frozen_after': options.sanity.frozen_after,
+        'sanity.scale_jump': options.sanity.scale_jump,
         'obstacles.max_range': obstacles.max_range,
         'obstacles.min_confidence': obstacles.min_confidence,
         'obstacles.voxel': obstacles.voxel,
@@ -93,6 +97,9 @@ def test_a_wrong_choice_is_answered_with_the_choices(row):
         ('cameras', ['front', 2]),
         ('cameras', ['front', 'front']),
         ('cameras', ['front/left']),
+        ('sanity.checks', ['black', 'blue']),
+        ('sanity.checks', ['black', 'black']),
+        ('engine_timeout', 'never'),
     ],
 )
 def test_a_wrong_type_is_refused_by_name(name, value):
@@ -111,6 +118,41 @@ def test_a_double_may_be_written_without_its_point():
     assert row.problem(1) is None
     assert row.coerced(1) == 1.0
     assert isinstance(row.coerced(1), float)
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'value'),
+    [
+        ('cameras', '[front, left]', ('front', 'left')),
+        ('cameras', "['']", ('',)),
+        ('cameras', '[]', ('',)),
+        ('engine_timeout', '3', 3.0),
+        ('threads', '2', 2),
+        ('rectify', 'false', False),
+        ('model', '7', '7'),
+    ],
+)
+def test_a_text_is_read_in_the_parameter_s_own_type(name, text, value):
+    read = parameter(name).read(text)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ('name', 'text'),
+    [
+        ('cameras', 'front'),
+        ('cameras', '[front'),
+        ('cameras', '[front, 2]'),
+        ('engine_timeout', 'soon'),
+        ('engine_timeout', '-1'),
+        ('threads', 'two'),
+        ('scale.mode', 'guess'),
+    ],
+)
+def test_a_text_that_is_no_value_is_refused_by_name(name, text):
+    with pytest.raises(UserError, match=f'parameter {name} '):
+        parameter(name).read(text)
 
 
 def test_an_unknown_name_is_answered_with_the_names():

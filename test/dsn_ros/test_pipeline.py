@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.stand_in_engine import CAR, HEIGHT, SKY, WIDTH, StandInEngine
+from support.stripes import striped
 
 from dsn_core.labels import UNLABELLED
 from dsn_ros.camera import Camera
@@ -17,9 +18,8 @@ from dsn_ros.scale import ScaleOptions
 
 
 def picture(height=HEIGHT, width=WIDTH, green=255):
-    image = np.zeros((height, width, 3), np.uint8)
-    image[..., 1] = green
-    return image
+    """Blue stripes; red and green are the engine's."""
+    return striped(height, width, green, red=0)
 
 
 def camera(height=HEIGHT, width=WIDTH, f=50.0):
@@ -33,7 +33,7 @@ def test_sky_is_infinite_and_the_rest_is_the_engine_s():
     assert (seen.labels[:8] == SKY).all()
     assert (seen.stamp_ns, seen.frame_id) == (123, 'cam')
     assert seen.depth.dtype == np.float32
-    assert set(seen.latency_ms) == {'resize', 'infer', 'light', 'scale', 'finish'}
+    assert set(seen.latency_ms) == {'resize', 'infer', 'sanity', 'light', 'scale', 'finish'}
 
 
 @settings(max_examples=25, deadline=None)
@@ -91,11 +91,10 @@ def test_metric_model_without_focal_length_is_metric_for_any_camera():
 
 
 def test_metric_model_scales_with_the_focal_length():
-    pipeline = Pipeline(StandInEngine(focal_length=100.0))
     # 400 px at four times the model's width is 100 px at the model's: the trained camera.
     for f, factor in ((400.0, 1.0), (800.0, 2.0)):
         frame = Frame(picture(4 * HEIGHT, 4 * WIDTH), camera=camera(4 * HEIGHT, 4 * WIDTH, f))
-        seen = pipeline.process(frame)
+        seen = Pipeline(StandInEngine(focal_length=100.0)).process(frame)
         assert seen.scale.metric
         assert seen.depth[40, 0] == pytest.approx(factor * 100 / 41)
 

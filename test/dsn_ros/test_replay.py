@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
-from support.bag_factory import RAW_ENCODINGS, START_NS, Recording, storage_file
+from support.bag_factory import RAW_ENCODINGS, START_NS, Recording, picture, storage_file
 from support.stand_in_engine import CAR, HEIGHT, ROAD, SKY, WIDTH, StandInEngine
+from support.stripes import striped
 
+from dsn_ros.cli_options import pipeline_options
 from dsn_ros.errors import BagError, UserError
 from dsn_ros.message_builders import BagMessages
 from dsn_ros.pipeline import PipelineOptions
@@ -39,9 +41,8 @@ def test_every_frame_comes_out_with_its_stamp_and_frame(tmp_path):
     metrics = replay(bag, tmp_path / 'out', StandInEngine())
     assert (metrics['frames_in'], metrics['frames_out'], metrics['dropped']) == (7, 7, {})
     assert json.loads((tmp_path / 'out' / 'metrics.json').read_text()) == metrics
-    assert {'decode', 'resize', 'infer', 'light', 'scale', 'finish', 'write', 'total'} == set(
-        metrics['latency_ms']
-    )
+    stages = {'decode', 'resize', 'infer', 'sanity', 'light', 'scale', 'finish', 'write', 'total'}
+    assert stages == set(metrics['latency_ms'])
     out = contents(tmp_path / 'out')
     with AnyReader([bag]) as source:
         images = [
@@ -93,6 +94,29 @@ def test_undecodable_frame_is_counted_and_skipped(tmp_path):
     assert stamps == [START_NS + i * STEP for i in (0, 1, 3, 4)]
 
 
+def test_frames_that_say_nothing_are_counted_and_told_and_may_be_believed(tmp_path):
+    """Two black ones among six, and the picture of the last six stands still."""
+    recording, build = Recording(), BagMessages()
+    for i in range(18):
+        at = START_NS + i * 5 * STEP
+        seen = np.zeros((48, 64, 3), np.uint8) if i in (2, 4) else picture(seed=min(i, 12))
+        recording.add('/image', build.image(seen, 'rgb8', build.header(at, 'cam')), at)
+    bag = recording.write(tmp_path / 'bag')
+    metrics = replay(bag, tmp_path / 'out', StandInEngine())
+    assert (metrics['frames_out'], metrics['dropped']) == (18, {})
+    assert metrics['sanity'] == {'withheld': 4, 'faults': {'black': 2, 'frozen': 2}}
+    told = [each for each in metrics['problems'] if 'withheld' in each]
+    assert told[0].startswith('2 of 18 frames are withheld (black): the picture is black')
+    assert told[1].startswith('2 of 18 frames are withheld (frozen)')
+    assert 'withheld (black)' in (tmp_path / 'out' / 'report.html').read_text()
+    labels = contents(tmp_path / 'out')['/perception/labels/image']
+    silent = [i for i, (_, each) in enumerate(labels) if (np.asarray(each.data) == 255).all()]
+    assert silent == [2, 4, 16, 17]
+    believed = pipeline_options('none', 0.0, 0.0, ignore=['all'])
+    metrics = replay(bag, tmp_path / 'all', StandInEngine(), pipeline=believed)
+    assert metrics['sanity'] == {'withheld': 0, 'faults': {}}
+
+
 def test_of_a_truncated_bag_what_is_whole_is_used_and_said(tmp_path):
     recording = Recording()
     recording.frames('/image', 20)
@@ -112,7 +136,7 @@ def with_truth(tmp_path):
     labels = np.full((HEIGHT, WIDTH), ROAD, np.uint8)
     labels[:, 60:] = CAR
     labels[:8], depth[:8] = SKY, 0
-    image = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+    image = striped(HEIGHT, WIDTH, 100)
     image[:, 60:, 0] = 255
     for i in range(6):
         at = START_NS + i * STEP

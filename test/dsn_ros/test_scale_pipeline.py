@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.bag_factory import START_NS, Recording
-from support.stand_in_engine import HEIGHT, ROAD, SKY, WIDTH, metadata
+from support.stand_in_engine import CAR, HEIGHT, ROAD, SKY, WIDTH, metadata
+from support.stripes import striped
 from support.true_depth_engine import DEMO, TrueDepthEngine
 
 from dsn_core.errors import UserError
@@ -19,11 +20,11 @@ from dsn_ros.scale import ScaleOptions
 
 SECOND = 10**9
 CAMERA = Camera.pinhole(WIDTH, HEIGHT, 60, 60, (WIDTH - 1) / 2, 20.0)
-PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+PICTURE = striped(HEIGHT, WIDTH)
 
 
 class RoadEngine:
-    """A level camera above an endless road, 1 unit high; ``road`` False: nothing but sky."""
+    """A level camera above an endless road, 1 unit high; ``road`` False: a car in its place."""
 
     name, device, precision = 'road', 'CPU', 'fp32'
     height, width = HEIGHT, WIDTH
@@ -34,9 +35,9 @@ class RoadEngine:
 
     def infer(self, images):
         down = CAMERA.rays()[..., 1]
-        seen = (down > 0) & self.road
+        seen = down > 0
         depth = np.where(seen, 1 / np.maximum(down, 1e-3), 80).astype(np.float32)
-        labels = np.where(seen, ROAD, SKY).astype(np.uint8)
+        labels = np.where(seen, ROAD if self.road else CAR, SKY).astype(np.uint8)
         return Prediction(depth[None], labels[None], np.full_like(labels, 255)[None])
 
     def close(self):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.bag_factory import picture
 
 from dsn_ros.camera import Camera
+from dsn_ros.errors import MessageError
 from dsn_ros.messages import CameraInfoFields
 from dsn_ros.view import resize_picture, view_of
 
@@ -132,7 +133,7 @@ def test_without_rectification_the_lens_stays():
 
 
 def test_coefficients_that_fit_no_picture_are_refused():
-    with pytest.raises(ValueError, match='calibrate the camera again'):
+    with pytest.raises(MessageError, match='calibrate the camera again'):
         view_of(HEIGHT, WIDTH, camera((5.0,) * 5), True, 'stretch', ASPECT)
 
 

@@ -1,6 +1,7 @@
 """The worker and its slot, without ROS: the newest message first, and nothing ends it."""
 
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from dsn_ros.latest import Latest
 from dsn_ros.lighting import LightingState
 from dsn_ros.pipeline import PipelineOptions
 from dsn_ros.scale import Scale
+from dsn_ros.watched_engine import FAILED, HUNG, NoAnswerError
 from dsn_ros.worker import Channel, Settings, Worker
 
 SECOND = 10**9
@@ -34,6 +36,7 @@ class Bench:
         self.go = threading.Event()
         self.begun = threading.Event()
         self.out, self.batches, self.forgotten = [], [], 0
+        self.trouble, self.interrupted = {}, False
         self.statistics = {name: Statistics() for name in cameras}
         self.worker = Worker(
             self,
@@ -62,16 +65,26 @@ class Bench:
     def infer(self, images):
         self.begun.set()
         assert self.go.wait(10)
+        if self.interrupted:
+            raise NoAnswerError(HUNG, 'interrupted')
         seconds = [int(image[0, 0, 0]) for image in images]
+        for each in seconds:
+            if each in self.trouble:
+                raise self.trouble[each]
         if 66 in seconds:
-            raise RuntimeError('the engine broke')
+            raise NoAnswerError(FAILED, 'the engine broke')
         self.batches.append(seconds)
         return seconds
+
+    def interrupt(self):
+        self.interrupted = True
+        self.go.set()
 
     def finish(self, shown, prediction, index, infer_ms):
         assert prediction[index] == shown.frame.stamp_ns // SECOND
         return SimpleNamespace(
             stamp_ns=shown.frame.stamp_ns,
+            faults=(),
             scale=Scale(1.0, True, ''),
             camera=None,
             lighting=LightingState('day', 0.0, 'day'),
@@ -100,7 +113,7 @@ class Bench:
         self.go.set()
         for statistics in self.statistics.values():
             self.wait_for(statistics)
-        self.worker.stop()
+        self.worker.stop(10)
         return {name: each.report() for name, each in self.statistics.items()}
 
     def wait_for(self, statistics):
@@ -126,7 +139,7 @@ def test_what_can_not_be_decoded_is_counted_and_the_next_is_seen():
     bench = Bench()
     report = bench.run(message(66), message(67))
     assert bench.out == [67]
-    assert report.dropped == {'failed': 1}
+    assert report.dropped == {FAILED: 1}
     assert 'the engine broke' in report.last_error
 
 
@@ -174,8 +187,44 @@ def test_a_frame_that_breaks_the_engine_takes_no_other_camera_along():
         ('front', message(1)), ('front', message(66)), ('left', message(67))
     )
     assert bench.out == [1, 67]
-    assert reports['front'].dropped == {'failed': 1}
+    assert reports['front'].dropped == {FAILED: 1}
     assert not reports['left'].dropped
+
+
+def test_of_cameras_that_go_together_only_the_one_that_breaks_the_engine_is_dropped():
+    bench = Bench(cameras=('front', 'left', 'right'))
+    reports = bench.run_cameras(
+        ('front', message(1)),
+        ('front', message(66)),
+        ('left', message(65, nanoseconds=999_000_000)),
+        ('right', message(70)),
+    )
+    assert bench.batches == [[1], [65], [70]]
+    assert reports['front'].dropped == {FAILED: 1}
+    assert not reports['left'].dropped
+
+
+def test_why_there_is_no_answer_is_what_frames_are_counted_by():
+    bench = Bench()
+    bench.trouble[5] = NoAnswerError(HUNG, 'no answer in 5 s')
+    report = bench.run(message(5))
+    assert report.dropped == {HUNG: 1}
+    assert report.last_error == 'no answer in 5 s'
+    bench = Bench()
+    bench.trouble[6] = MemoryError('no room for a stack')
+    report = bench.run(message(6), message(7))
+    assert report.dropped == {FAILED: 1}
+    assert bench.out == [7]
+
+
+def test_a_worker_that_is_stopped_waits_for_no_engine_that_hangs():
+    bench = Bench()
+    bench.worker.put('', message(1))
+    assert bench.begun.wait(5)
+    before = time.monotonic()
+    bench.worker.stop(0.2)
+    assert time.monotonic() - before < 5
+    assert bench.statistics[''].report().dropped == {HUNG: 1}
 
 
 def test_when_time_jumps_what_was_known_of_the_frames_before_is_forgotten():

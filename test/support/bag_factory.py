@@ -29,8 +29,11 @@ RAW_ENCODINGS = (
 )
 
 
-def picture(height=48, width=64, seed=0):
-    """A smooth (H, W, 3) uint8 RGB picture whose channels differ and that no flip leaves alike."""
+def picture(height=48, width=64, seed=0, posts=True):
+    """A (H, W, 3) uint8 RGB picture whose channels differ and that no flip leaves alike.
+
+    Smooth but for four dark ``posts``, without which there would be nothing to be seen in it.
+    """
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     phase = 0.7 * seed
     planes = (
@@ -38,7 +41,8 @@ def picture(height=48, width=64, seed=0):
         120 + 80 * np.sin(y / 9 + phase),
         60 + 50 * np.cos((x + 2 * y) / 13 + phase),
     )
-    return np.stack(planes, axis=-1).astype(np.uint8)
+    dark = posts & (16 * x // width % 4 == 2) & (np.abs(4 * y - 2 * height) < height)
+    return np.where(dark[..., None], 10, np.stack(planes, axis=-1)).astype(np.uint8)
 
 
 def encode(rgb, encoding):

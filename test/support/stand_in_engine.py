@@ -12,9 +12,9 @@ SKY, ROAD, CAR = 10, 0, 13
 
 
 def metadata(**changes):
-    golden = GoldenFigures(
-        np.ones((4, 6), np.float32), np.zeros((4, 6), np.uint8), np.zeros((4, 6), np.uint8)
-    )
+    size = (changes.get('height', HEIGHT), changes.get('width', WIDTH))
+    nothing = np.zeros(size, np.uint8)
+    golden = GoldenFigures.of(np.ones(size, np.float32), nothing, nothing)
     fields = {
         'name': 'stand-in',
         'height': HEIGHT,

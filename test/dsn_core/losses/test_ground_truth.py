@@ -5,7 +5,11 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
 
-from dsn_core.losses import label_cross_entropy, log_depth_error
+from dsn_core.losses import (
+    label_cross_entropy,
+    log_depth_error,
+    log_depth_gradient_error,
+)
 
 
 def maps(seed=0, shape=(2, 5, 7)):
@@ -49,6 +53,54 @@ def test_unmeasured_pixels_get_no_gradient():
     assert depth.grad is not None
     assert not depth.grad[target == 0].any()
     assert depth.grad[target > 0].all()
+
+
+@pytest.mark.parametrize('shape', [(2, 9, 13), (1, 4, 3)])
+def test_log_depth_gradient_error_by_numpy(shape):
+    depth, target = maps(shape=shape)
+    expected = 0.0
+    for stride in (1, 2, 4, 8):
+        d, t = depth[:, ::stride, ::stride], target[:, ::stride, ::stride]
+        for axis in (1, 2):
+            jumps = []
+            for index in np.ndindex(d.shape):
+                other = list(index)
+                other[axis] += 1
+                if other[axis] < d.shape[axis] and t[index] > 0 and t[tuple(other)] > 0:
+                    here, there = d[index] / t[index], d[tuple(other)] / t[tuple(other)]
+                    jumps.append(abs(np.log(there / here)))
+            expected += np.mean(jumps) if jumps else 0.0
+    loss = log_depth_gradient_error(torch.from_numpy(depth), torch.from_numpy(target))
+    assert float(loss) == pytest.approx(expected / 8, rel=1e-9)
+
+
+def test_log_depth_gradient_error_knows_no_scale():
+    depth, target = (torch.from_numpy(m) for m in maps())
+    assert float(log_depth_gradient_error(3 * target.clamp(min=1), target)) == pytest.approx(
+        float(log_depth_gradient_error(target.clamp(min=1), target))
+    )
+    everywhere = depth + 1
+    assert float(log_depth_gradient_error(3 * everywhere, everywhere)) == pytest.approx(
+        0, abs=1e-9
+    )
+    assert float(log_depth_gradient_error(depth, torch.zeros_like(depth))) == 0
+
+
+def test_log_depth_gradient_error_asks_for_the_edge_where_it_is():
+    step = torch.tensor([5.0] * 8 + [40.0] * 8).expand(1, 4, 16)
+    beside = torch.roll(step, 2, dims=2)
+    blurred = step.clone()
+    blurred[..., 6:10] = torch.tensor([8.0, 12.0, 18.0, 27.0])
+    right = log_depth_gradient_error(step, step)
+    assert float(right) == 0
+    assert log_depth_gradient_error(blurred, step) < log_depth_gradient_error(beside, step)
+    assert float(log_depth_gradient_error(blurred, step)) > 0.05
+
+
+def test_log_depth_gradient_error_gradient():
+    depth, target = (torch.from_numpy(m) for m in maps(shape=(1, 3, 5)))
+    depth.requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda d: log_depth_gradient_error(d, target), (depth,))
 
 
 def logits_and_labels(seed=0):

@@ -10,6 +10,7 @@ pytest.importorskip('lightning', reason='lightning is not installed')
 import support.moving_scene  # noqa: F401  registers the kind moving_scene
 from support.train_scene import CONFIG
 
+from dsn_core.digest import Digests
 from dsn_core.errors import ConfigError
 from dsn_core.training.config import load_config
 from dsn_core.training.plan import STAGES, Plan
@@ -48,6 +49,16 @@ def test_baselines_need_less(config, overlay, stages, domains):
     assert (found.stages, found.domains) == (stages, domains)
     assert found.config.name.replace('-', '_') == overlay
     assert not found.config.distil.light
+
+
+def test_an_encoders_file_decides_by_its_content(config, tmp_path):
+    file = tmp_path / 'weights.safetensors'
+    digests, found = Digests(tmp_path / 'digests.json'), plan(config)
+    named = found.init_digest(f'encoder:{file}', digests)
+    file.write_bytes(b'one')
+    first = found.init_digest(f'encoder:{file}', digests)
+    file.write_bytes(b'another')
+    assert len({named, first, found.init_digest(f'encoder:{file}', digests)}) == 3
 
 
 def test_all_baselines_are_looked_at():

@@ -15,6 +15,7 @@ import torch
 
 from dsn_core.checkpoint import load_checkpoint
 from dsn_core.data.drives import DriveError, find_drives
+from dsn_core.errors import ConfigError
 from dsn_core.training.samples import DriveSamples
 from dsn_core.training.supervised import SupervisedStage, train_supervised
 from dsn_core.training.supervised_config import PhaseConfig, SupervisedConfig
@@ -113,6 +114,27 @@ def test_stopped_training_goes_on_with_the_samples_it_has_not_seen(drives, tmp_p
     # Seven steps of four samples were done and saved: it goes on with sample 28.
     assert seen[before] == (0, 28)
     assert seen[before:] == [(0, i) for i in range(28, 48)] + [(1, i) for i in range(8)]
+
+
+def test_light_joins_in_a_later_phase_as_no_change_of_the_picture(drives, tmp_path):
+    conf = config(drives, tmp_path / 'run', samples=4)
+    first, second = conf.phases
+    conf = replace(conf, phases=(replace(first, light=False), replace(second, samples=4)))
+    train_supervised(conf)
+    before, info = load_checkpoint(tmp_path / 'run' / 'phase-0.safetensors')
+    assert before.light is None
+    assert not info.light
+    after, info = load_checkpoint(tmp_path / 'run' / 'phase-1.safetensors')
+    assert info.light
+    # It began with nothing: what there is now is what one step at 1e-4 can make of it.
+    light = after.eval().light(torch.rand(1, 3, 64, 128))
+    assert 0 < float(light.abs().max()) < 0.2
+
+
+def test_light_may_not_leave_again(drives, tmp_path):
+    conf = config(drives, tmp_path)
+    with pytest.raises(ConfigError, match='phases must be with light from one phase on'):
+        replace(conf, phases=(conf.phases[0], replace(conf.phases[1], light=False)))
 
 
 def test_no_drives_is_said(tmp_path):

@@ -8,10 +8,11 @@ from support.stand_in_engine import StandInEngine
 from dsn_ros.bench.journey import CASES, Journey
 from dsn_ros.bench.worlds import World, world
 from dsn_ros.message_builders import BagMessages
+from dsn_ros.watched_engine import WatchedEngine
 
 SIZE = (96, 128)  # of the camera's pictures
 STAGES = {
-    *('receive', 'decode', 'resize', 'infer', 'scale', 'light', 'finish', 'hand over'),
+    *('receive', 'decode', 'resize', 'infer', 'sanity', 'scale', 'light', 'finish', 'hand over'),
     *('maps', 'overlay', 'points', 'obstacles', 'serialize', 'total'),
 }
 TOPICS = {
@@ -34,14 +35,16 @@ def listening_world(heard):
 
 @pytest.fixture
 def journey():
-    made = []
+    made, engines = [], []
 
     def make(case, messages=None, engine=None):
-        made.append(Journey(engine or StandInEngine(), case, SIZE, messages or world()))
+        watched = WatchedEngine(lambda: engine or StandInEngine())
+        engines.append(watched)
+        made.append(Journey(watched, case, SIZE, messages or world()))
         return made[-1]
 
     yield make
-    for each in made:
+    for each in (*made, *engines):
         each.close()
 
 

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from dsn_core.golden import GoldenFigures
 from dsn_core.metadata import METADATA_KEY
 from dsn_ros.engines import EngineError, read_model
 
@@ -71,7 +73,12 @@ def test_bad_metadata(text: str, edited: Edit):
 
 
 def test_metadata_of_another_size(with_metadata: Callable[..., Path]):
-    assert 'image is 64 x 96 x 3, the metadata says 64 x 128' in refusal(with_metadata(width=128))
+    def wider(golden: GoldenFigures) -> GoldenFigures:
+        maps = (golden.depth, golden.labels, golden.confidence)
+        return GoldenFigures(*(np.pad(each, ((0, 0), (0, 2)), 'edge') for each in maps))
+
+    path = with_metadata(width=128, golden=wider)
+    assert 'image is 64 x 96 x 3, the metadata says 64 x 128' in refusal(path)
 
 
 def test_fixed_batch(edited: Edit):

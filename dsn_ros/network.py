@@ -1,0 +1,42 @@
+"""What answers to pictures: an engine, or one that is watched."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsn_core.metadata import ModelMetadata
+from dsn_ros.engines import Prediction
+
+__all__ = ['Network']
+
+
+class Network(Protocol):
+    """The part of ``engines.Engine`` that the pipeline and those who tell of it need."""
+
+    @property
+    def name(self) -> str:
+        """What computes: 'openvino', 'onnxruntime', ..."""
+
+    @property
+    def device(self) -> str:
+        """Where: 'CPU' or 'cuda:0'."""
+
+    @property
+    def precision(self) -> str:
+        """In what: 'fp32', 'bf16', 'fp16' or 'int8'."""
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the model says of itself."""
+
+    @property
+    def height(self) -> int:
+        """Height of the pictures it takes, in pixels."""
+
+    @property
+    def width(self) -> int:
+        """Width of the pictures it takes, in pixels."""
+
+    def infer(self, images: NDArray[np.uint8]) -> Prediction:
+        """Answer to ``images`` (N, H, W, 3) uint8 RGB."""
