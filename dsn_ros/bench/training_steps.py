@@ -27,6 +27,7 @@ from dsn_core.losses import (
     View,
     label_cross_entropy,
     log_depth_error,
+    log_depth_gradient_error,
 )
 from dsn_core.models.depthsegnet import DepthSegNet
 from dsn_core.models.pose import PoseNet
@@ -123,6 +124,7 @@ def _plain_supervised(data: Batch, device: str) -> Step:
     network = DepthSegNet().to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE)
     weights = torch.ones(len(CITYSCAPES), device=device)
+    edge_weight = SupervisedConfig.depth_gradient_weight
 
     def loss() -> Tensor:
         perceived = network(data['image'])
@@ -131,7 +133,9 @@ def _plain_supervised(data: Batch, device: str) -> Step:
             size = disparity.shape[-2:]
             depth = interpolate(data['depth'][:, None], size, mode='nearest')[:, 0]
             labels = interpolate(data['labels'][:, None].float(), size, mode='nearest')[:, 0]
-            error = log_depth_error(network.depth(disparity)[:, 0], depth)
+            found = network.depth(disparity)[:, 0]
+            edges = log_depth_gradient_error(found, depth)
+            error = log_depth_error(found, depth) + edge_weight * edges
             entropy = label_cross_entropy(perceived.logits[scale], labels.long(), weights)
             total = total + 0.5**scale * (error + entropy)
         return total
