@@ -137,9 +137,11 @@ def short_folder():
 @pytest.mark.parametrize('way', [signal.SIGINT, signal.SIGKILL])
 def test_nobody_works_on_after_a_run_that_is_ended(short_folder, way):
     program = (
-        'from functools import partial; from pathlib import Path\n'
+        'import signal; from functools import partial; from pathlib import Path\n'
         'from support.mortal_worker import make_noting\n'
         'from dsn_core.ray_tasks import Share, ray_cluster\n'
+        # A job in the background, as a CI run may be, is born deaf to it.
+        'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
         "with ray_cluster('local', cpus=2) as cluster:\n"
         '    run = cluster.workers(2, Share())\n'
         f'    make = partial(make_noting, Path({str(short_folder)!r}))\n'
