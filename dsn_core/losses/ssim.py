@@ -17,8 +17,7 @@ C2 = 0.03**2  # and that of variances where nothing is to be seen
 class _WindowMean(torch.autograd.Function):
     """Mean of every 3x3 window, (..., H + 2, W + 2) → (..., H, W): rows first, then columns.
 
-    ``avg_pool2d`` gives the same, and took three times as long on a CPU, where it was a quarter
-    of a training step.
+    ``avg_pool2d`` gives the same, and took three times as long on a CPU.
     """
 
     @staticmethod

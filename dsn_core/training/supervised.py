@@ -65,7 +65,8 @@ class SupervisedStage(lightning.LightningModule):
             labels = interpolate(batch['labels'][:, None].float(), size, mode='nearest')[:, 0]
             weight = 0.5**scale
             depth_loss = depth_loss + weight * log_depth_error(depth, target)
-            edge_loss = edge_loss + weight * log_depth_gradient_error(depth, target)
+            if self.config.depth_gradient_weight:
+                edge_loss = edge_loss + weight * log_depth_gradient_error(depth, target)
             label_loss = label_loss + weight * label_cross_entropy(
                 logits.float(), labels.long(), self.class_weights
             )

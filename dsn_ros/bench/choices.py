@@ -1,9 +1,9 @@
 """Which engines this machine has for a model, and in which precisions."""
 
-from importlib import import_module
 from typing import NamedTuple
 
 from dsn_ros.engines import Engine, EngineError, ModelFile, list_engines, load_engine
+from dsn_ros.engines.select import engine_class
 
 __all__ = ['Choice', 'choices', 'load']
 
@@ -40,7 +40,7 @@ def choices(model: ModelFile, wanted: str = 'all') -> list[Choice]:
     return [
         Choice(status.name, status.device, precision)
         for status in usable
-        for precision in _class_of(status.name).precisions(model, status.device)
+        for precision in engine_class(status.name).precisions(model, status.device)
     ]
 
 
@@ -48,10 +48,3 @@ def load(model: ModelFile, choice: Choice, threads: int | None) -> Engine:
     """The chosen engine, proven on the golden frame; raises EngineError where it can't be."""
     where = f'{choice.engine}:{choice.device.lower()}'
     return load_engine(model.path, where, choice.precision, threads)
-
-
-def _class_of(name: str) -> type[Engine]:
-    """The class of the engine ``name``: each has a file of its own."""
-    module = import_module(f'dsn_ros.engines.{name}_engine')
-    found = (each for each in vars(module).values() if isinstance(each, type))
-    return next(c for c in found if issubclass(c, Engine) and vars(c).get('name') == name)

@@ -12,7 +12,14 @@ from dsn_core.golden import GoldenComparison, golden_frame
 from dsn_ros.engines.base import Engine, EngineError, Precision, one_line
 from dsn_ros.engines.model_file import ModelFile, read_model
 
-__all__ = ['EngineStatus', 'default_model', 'list_engines', 'load_engine', 'self_test']
+__all__ = [
+    'EngineStatus',
+    'default_model',
+    'engine_class',
+    'list_engines',
+    'load_engine',
+    'self_test',
+]
 
 # Best first. Nothing is imported before its turn: a robot that runs on OpenVINO loads no PyTorch.
 _CANDIDATES = (
@@ -124,7 +131,8 @@ def _candidates(engine: str) -> list[tuple[str, str]]:
     return found
 
 
-def _engine_class(name: str) -> type[Engine]:
+def engine_class(name: str) -> type[Engine]:
+    """The class of the engine ``name``, 'openvino' for instance; its library is not loaded."""
     module = importlib.import_module(f'dsn_ros.engines.{name}_engine')
     found: type[Engine] = getattr(module, _CLASSES[name])
     return found
@@ -132,7 +140,7 @@ def _engine_class(name: str) -> type[Engine]:
 
 def _check(name: str, device: str) -> str:
     try:
-        return _engine_class(name).check(device)
+        return engine_class(name).check(device)
     except EngineError:
         raise
     except Exception as error:  # whatever a broken installation raises
@@ -148,7 +156,7 @@ def _load(file: ModelFile, name: str, device: str, precision: str, threads: int 
         start = time.monotonic()
         engine = None
         try:
-            engine = _engine_class(name)(file, device, attempt, threads)
+            engine = engine_class(name)(file, device, attempt, threads)
             comparison = self_test(engine)
         except Exception as error:  # each library has its own: all mean that it can't be used
             if engine is not None:
@@ -179,7 +187,7 @@ def _load(file: ModelFile, name: str, device: str, precision: str, threads: int 
 
 
 def _precisions(file: ModelFile, name: str, device: str, wanted: str) -> Iterator[Precision]:
-    offered = _engine_class(name).precisions(file, device)
+    offered = engine_class(name).precisions(file, device)
     if not offered:
         raise EngineError(
             f'{file.path} is an {file.metadata.precision} graph, which {name} cannot run: '

@@ -16,6 +16,7 @@ from dsn_ros.camera import Camera
 from dsn_ros.compressed_images import compressed_to_rgb
 from dsn_ros.engines import Prediction
 from dsn_ros.messages import bag_converter, image_to_rgb
+from dsn_ros.parameters import parameter
 from dsn_ros.pipeline import Frame, Pipeline, PipelineOptions
 from dsn_ros.sanity import CHECKS, MEANING, Sanity, SanityOptions
 from dsn_ros.scale import Scale, ScaleOptions
@@ -186,6 +187,14 @@ def test_wrong_options_are_named(options, named):
 
 def test_every_check_says_what_it_means():
     assert set(MEANING) == set(CHECKS)
+
+
+def test_the_node_looks_for_what_the_pipeline_does():
+    options = SanityOptions()
+    for name in ('checks', 'frozen_after', 'scale_jump'):
+        row = parameter(f'sanity.{name}')
+        assert row is not None
+        assert row.default == getattr(options, name)
 
 
 def test_it_takes_less_than_a_millisecond(street):

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dsn_ros.engines import Engine, list_engines, load_engine, read_model, self_test
-from dsn_ros.engines.select import _engine_class
+from dsn_ros.engines.select import engine_class
 
 # (median relative depth error, share of agreeing labels, confidence levels of 255) per precision.
 TOLERANCES = {
@@ -31,7 +31,7 @@ def combinations() -> list[tuple[str, str]]:
 def engine(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[Engine]:
     name, precision = request.param
     place = 'CPU' if name.endswith('cpu') else 'cuda:0'
-    offered = _engine_class(name.split(':')[0]).precisions(read_model(tiny_model), place)
+    offered = engine_class(name.split(':')[0]).precisions(read_model(tiny_model), place)
     if precision not in ('auto', *offered):
         pytest.skip(f'this processor has no {precision}')
     with load_engine(tiny_model, name, precision) as loaded:
