@@ -20,6 +20,7 @@ from dsn_core.files import replacing
 from dsn_core.labels import CITYSCAPES
 from dsn_core.models import DepthSegNet
 from dsn_core.models.pose import PoseNet
+from dsn_core.models.variants import PAPER, VARIANTS
 
 __all__ = [
     'HEADER',
@@ -61,10 +62,17 @@ class CheckpointInfo:
     light: bool = True
     scale: str = 'relative'
     focal_length: float | None = None
+    variant: str = PAPER
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise ValueError(f'variant must be one of {", ".join(VARIANTS)}, got {self.variant!r}')
 
     def build(self) -> DepthSegNet:
         """A network of this shape, freshly initialised."""
-        return DepthSegNet(len(self.class_names), self.min_depth, self.max_depth, self.light)
+        return DepthSegNet(
+            len(self.class_names), self.min_depth, self.max_depth, self.light, self.variant
+        )
 
 
 def save_checkpoint(path: Path, network: DepthSegNet, info: CheckpointInfo) -> None:
@@ -84,7 +92,7 @@ def load_checkpoint(path: Path) -> tuple[DepthSegNet, CheckpointInfo]:
         raise CheckpointError(f'{path} holds a PoseNet: give the checkpoint of the network itself')
     try:
         info = CheckpointInfo(**{**fields, 'class_names': tuple(fields['class_names'])})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f'{path} is not a checkpoint of dsn train: {error}') from error
     network = info.build()
     network.load_state_dict(matching_state(path, tensors, network, 'the network of its header'))

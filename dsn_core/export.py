@@ -94,6 +94,7 @@ def export_network(
         training_data=info.training_data,
         checkpoint_sha256=checkpoint_sha256,
         golden=figures,
+        variant=info.variant,
     )
     if precision == 'fp16':
         deploy = deploy.half()

@@ -32,6 +32,7 @@ class ModelMetadata:
     ``confidence``: by condition (day, dusk, night), the share of labels that are right at
     confidences in even steps from 0 to 1; it never falls. Conditions that are not there, as in
     graphs from before there was any: confidence is taken as it is.
+    ``variant``: which of the network's variants it is.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelMetadata:
     golden: GoldenFigures
     format_version: int = FORMAT_VERSION
     confidence: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    variant: str = 'paper'
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
@@ -112,6 +114,8 @@ class ModelMetadata:
         }
         if self.confidence:
             data['confidence'] = {name: list(each) for name, each in self.confidence.items()}
+        if self.variant != 'paper':  # as in graphs from before there was another
+            data['variant'] = self.variant
         return json.dumps(data, separators=(',', ':'))
 
     @classmethod
@@ -135,6 +139,7 @@ class ModelMetadata:
                 checkpoint_sha256=str(data['checkpoint_sha256']),
                 golden=golden,
                 format_version=data['format_version'],
+                variant=str(data.get('variant', 'paper')),
                 confidence={
                     str(name): tuple(float(share) for share in each)
                     for name, each in data.get('confidence', {}).items()

@@ -1,4 +1,4 @@
-"""Weights to begin with, from elsewhere: ImageNet's ResNet-18 and Monodepth2's networks.
+"""Weights to begin with, from elsewhere: ImageNet's encoders and Monodepth2's networks.
 
 Read from the published formats: torchvision's state dict of a ResNet-18, and Monodepth2's [17]
 folder of ``encoder.pth``, ``depth.pth``, ``pose_encoder.pth`` and ``pose.pth``. Each may be a
@@ -25,8 +25,10 @@ from dsn_core.checkpoint import (
     matching_state,
     read_safetensors,
 )
+from dsn_core.efficientnet_weights import imagenet_file, is_efficientnet, timm_names
 from dsn_core.errors import UserError
 from dsn_core.models import DepthSegNet
+from dsn_core.models.efficientnet import EfficientNetEncoder
 from dsn_core.models.encoder import ResNetEncoder
 from dsn_core.models.pose import PoseNet
 
@@ -58,7 +60,8 @@ def initialise(network: DepthSegNet, pose: PoseNet | None, source: str) -> list[
     """Load into ``network`` and ``pose`` what ``source`` has; one line each of what was done.
 
     ``source`` is '' (nothing is done), 'imagenet' (torchvision's ResNet18_Weights.IMAGENET1K_V1,
-    which needs torchvision and internet), or the path of
+    which needs torchvision and internet; of variant lite what ``efficientnet_weights`` finds), or
+    the path of
 
     - a checkpoint of dsn train: all of the network; the decoder for classes, of the same number
       of classes, and the light module where both have one;
@@ -66,6 +69,8 @@ def initialise(network: DepthSegNet, pose: PoseNet | None, source: str) -> list[
     - a file with torchvision's names of a ResNet-18 (fc ignored): the encoder, and the PoseNet's
       as [17] does it, the first convolution repeated over the two pictures and divided by two;
       the same with 'imagenet';
+    - a file with the names of an EfficientNet-Lite0 (its classifier ignored): the encoder of a
+      network of variant lite;
     - a file with Monodepth2's names, encoder.* or decoder.* or both: the encoder, the depth
       decoder;
     - a folder of Monodepth2's files: both of these, and the PoseNet where it has them. Of the two
@@ -105,16 +110,22 @@ def _parts(network: DepthSegNet) -> dict[str, nn.Module]:
 
 def _find(source: str, network: DepthSegNet, parts: Mapping[str, nn.Module]) -> _Found:
     if source == 'imagenet':
+        if isinstance(network.encoder, EfficientNetEncoder):
+            path = imagenet_file()
+            return _efficientnet(path, _read_pth(path), parts)
         return _resnet(source, _imagenet(), parts)
     if source.startswith(ENCODER_OF):
         trained, _ = load_checkpoint(Path(source.removeprefix(ENCODER_OF)))
-        return _resnet(source, dict(trained.encoder.state_dict()), parts)
+        tensors = dict(trained.encoder.state_dict())
+        return (_efficientnet if is_efficientnet(tensors) else _resnet)(source, tensors, parts)
     path = Path(source)
     if path.is_dir():
         return _monodepth2_folder(path, network, parts)
     header, tensors = _read(path)
     if HEADER in header:
         return _checkpoint(path, network, parts)
+    if is_efficientnet(tensors):
+        return _efficientnet(path, tensors, parts)
     if any(re.match(r'conv1\.|bn1\.|layer\d\.', name) for name in tensors):
         return _resnet(path, tensors, parts)
     if any(name.startswith(('encoder.', 'decoder.')) for name in tensors):
@@ -122,12 +133,18 @@ def _find(source: str, network: DepthSegNet, parts: Mapping[str, nn.Module]) -> 
     first = next(iter(tensors), 'nothing')
     raise CheckpointError(
         f'{path} holds {first}: neither a checkpoint of dsn train nor the names of a ResNet-18 '
-        f'(conv1.weight, ...) or of Monodepth2 (encoder.conv1.weight, ...): give one of these'
+        f'(conv1.weight, ...), of an EfficientNet-Lite0 (conv_stem.weight, ...) or of Monodepth2 '
+        f'(encoder.conv1.weight, ...): give one of these'
     )
 
 
 def _checkpoint(path: Path, network: DepthSegNet, parts: Mapping[str, nn.Module]) -> _Found:
     trained, info = load_checkpoint(path)
+    if trained.variant != network.variant:
+        raise CheckpointError(
+            f'{path} is of variant {trained.variant}, this network of {network.variant}: '
+            'give a checkpoint of the same'
+        )
     theirs, ours = trained.num_classes, network.num_classes
     if theirs and ours and theirs != ours:
         raise CheckpointError(
@@ -140,6 +157,21 @@ def _checkpoint(path: Path, network: DepthSegNet, parts: Mapping[str, nn.Module]
         else:
             found.remarks.append(f'{part}: left out, this network has none')
     _remark_on_depths(found, path, (info.min_depth, info.max_depth), network)
+    return found
+
+
+def _efficientnet(
+    source: Path | str, tensors: Mapping[str, Tensor], parts: Mapping[str, nn.Module]
+) -> _Found:
+    encoder = parts[_ENCODER]
+    if not isinstance(encoder, EfficientNetEncoder):
+        raise CheckpointError(
+            f'{source} is of an EfficientNet-Lite0, this network has a ResNet-18: '
+            'give variant lite, or weights of a ResNet-18'
+        )
+    found = _Found()
+    what = 'EfficientNet-Lite0'
+    found.add(_ENCODER, matching_state(Path(source), timm_names(tensors), encoder, what), source)
     return found
 
 
@@ -222,7 +254,11 @@ def _starting(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _encoder_state(
     path: Path, tensors: Mapping[str, Tensor], encoder: nn.Module, prefix: str
 ) -> dict[str, Tensor]:
-    assert isinstance(encoder, ResNetEncoder)
+    if not isinstance(encoder, ResNetEncoder):
+        raise CheckpointError(
+            f'{path} is of a ResNet-18, this network has an EfficientNet-Lite0: '
+            'give variant paper, or weights of an EfficientNet-Lite0'
+        )
     classifier = f'{prefix}fc.'
     stages = {name: t for name, t in tensors.items() if not name.startswith(classifier)}
     what = f'the ResNet-18 of {encoder.conv1.in_channels // 3} picture(s)'

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dsn_core.models import DepthSegNet
+from dsn_core.models.variants import PAPER as PAPER_VARIANT
 
 __all__ = ['PAPER', 'PartCost', 'profile']
 
@@ -57,9 +58,11 @@ def _count(cost: PartCost, module: nn.Module, inputs: tuple[Tensor, ...], out: T
 
 
 @torch.no_grad()
-def profile(height: int = 320, width: int = 576, num_classes: int = 19) -> dict[str, PartCost]:
+def profile(
+    height: int = 320, width: int = 576, num_classes: int = 19, variant: str = PAPER_VARIANT
+) -> dict[str, PartCost]:
     """Count every part of ``DepthSegNet`` for one image by running it with hooks."""
-    network = DepthSegNet(num_classes).eval()
+    network = DepthSegNet(num_classes, variant=variant).eval()
     costs: dict[str, PartCost] = {}
     for part in ('light', 'encoder', 'depth_decoder', 'seg_decoder'):
         child = network.get_submodule(part)
@@ -72,7 +75,7 @@ def profile(height: int = 320, width: int = 576, num_classes: int = 19) -> dict[
 
 
 def as_json(costs: dict[str, PartCost]) -> dict[str, Any]:
-    """The figures under the names of the command line's ``--json``."""
+    """The figures under the names of the command line's ``--json``; the paper's beside them."""
     return {
         'parts': {
             part: {

@@ -107,6 +107,13 @@ class GraphPrecision(str, Enum):
     fp16 = 'fp16'
 
 
+class Variant(str, Enum):
+    """The network's variants."""
+
+    paper = 'paper'
+    lite = 'lite'
+
+
 def pipeline_options(
     scale: str,
     min_confidence: float,

@@ -89,8 +89,8 @@ def print_metrics(metrics: dict[str, Any], out: Path) -> None:
         ERRORS.print(f'crossed: {line}', style='red', soft_wrap=True)
 
 
-def print_profile(costs: Mapping[str, 'PartCost'], height: int, width: int) -> None:
-    """Print Table 4 beside the network's own multiply-adds and parameters."""
+def print_profile(costs: Mapping[str, 'PartCost'], height: int, width: int, variant: str) -> None:
+    """Print Table 4 beside the variant's own multiply-adds and parameters."""
     from dsn_core.profile import PAPER
 
     table = Table(
@@ -100,7 +100,7 @@ def print_profile(costs: Mapping[str, 'PartCost'], height: int, width: int) -> N
         'true',
         'M parameters, paper',
         'ours',
-        title=f'Table 4 at {height}x{width}',
+        title=f'Table 4 at {height}x{width}, variant {variant}',
     )
     for part, cost in costs.items():
         gmacs, params = PAPER[part]

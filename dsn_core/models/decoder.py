@@ -10,7 +10,7 @@ from dsn_core.models.padding import ReflectConv2d
 
 __all__ = ['Decoder', 'disparity_to_depth']
 
-CHANNELS = (16, 32, 64, 128, 256)  # of the up-stage that ends at stride 1, 2, 4, 8, 16
+CHANNELS = (16, 32, 64, 128, 256)  # of the paper's up-stages that end at stride 1, 2, 4, 8, 16
 SCALES = (0, 1, 2, 3)  # heads at strides 1, 2, 4, 8
 
 
@@ -33,27 +33,43 @@ class UpStage(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features of the encoder → raw head outputs at strides 1, 2, 4, 8 (keys 0, 1, 2, 3)."""
+    """Features of the encoder → raw head outputs at strides 1, 2, 4, 8 (keys 0, 1, 2, 3).
 
-    def __init__(self, encoder_channels: Sequence[int], out_channels: int) -> None:
+    ``channels`` are those of the up-stages that end at stride 1, 2, 4, 8, 16; ``finest`` is the
+    scale of the finest heads that there are.
+    """
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        out_channels: int,
+        channels: Sequence[int] = CHANNELS,
+        finest: int = 0,
+    ) -> None:
         super().__init__()
+        self.finest = finest
         stages: list[nn.Module] = []
         in_channels = encoder_channels[-1]
-        for i in reversed(range(5)):
+        for i in reversed(range(finest, 5)):
             skip = encoder_channels[i - 1] if i > 0 else 0
-            stages.append(UpStage(in_channels, skip, CHANNELS[i]))
-            in_channels = CHANNELS[i]
+            stages.append(UpStage(in_channels, skip, channels[i]))
+            in_channels = channels[i]
         self.stages = nn.ModuleList(stages)
-        self.heads = nn.ModuleList(ReflectConv2d(CHANNELS[s], out_channels) for s in SCALES)
+        self.heads = nn.ModuleList(
+            ReflectConv2d(channels[s], out_channels) for s in SCALES if s >= finest
+        )
 
     def forward(self, features: Sequence[Tensor], scales: Sequence[int]) -> dict[int, Tensor]:
-        """Five features, strides 2 to 32 → {s: (B, out_channels, H / 2^s, W / 2^s)}."""
+        """Five features, strides 2 to 32 → {s: (B, out_channels, H / 2^s, W / 2^s)}.
+
+        Only for scales that have heads.
+        """
         x = features[-1]
         outputs: dict[int, Tensor] = {}
-        for i, stage in zip(reversed(range(5)), self.stages, strict=True):
+        for i, stage in zip(reversed(range(self.finest, 5)), self.stages, strict=True):
             x = stage(x, features[i - 1] if i > 0 else None)
             if i in scales:
-                outputs[i] = self.heads[i](x)
+                outputs[i] = self.heads[i - self.finest](x)
         return outputs
 
 

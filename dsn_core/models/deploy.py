@@ -7,7 +7,8 @@ arithmetic (a test holds each against the network as trained):
 - the light module's last convolution (7x7, 64 → 3 at full size), whose three output channels
   waste most of a SIMD register, as an 8x8 convolution of stride 2 with twelve outputs and a pixel
   shuffle;
-- only the heads of scale 0 are kept.
+- only the finest heads are kept, and where these are at half the size (``lite``), labels and
+  confidence are made there and doubled, not the map of all classes.
 """
 
 import copy
@@ -20,8 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from dsn_core.labels import UNLABELLED
 from dsn_core.models.depthsegnet import DepthSegNet
-from dsn_core.models.encoder import BasicBlock
-from dsn_core.models.light import LightModule
+from dsn_core.models.variants import VARIANTS
 
 __all__ = ['DeployNet', 'fold_batch_norms', 'half_rate_convolution']
 
@@ -51,16 +51,12 @@ def _fold(owner: nn.Module, conv: str, norm: str) -> None:
 def fold_batch_norms(network: DepthSegNet) -> None:
     """Fold every batch norm of ``network`` into the convolution before it, in place."""
     for module in list(network.modules()):
-        if isinstance(module, (LightModule, BasicBlock)):
-            chain = module.layers if isinstance(module, LightModule) else module.downsample
-            if isinstance(chain, nn.Sequential):
-                for i, layer in enumerate(list(chain)):
-                    if isinstance(layer, nn.BatchNorm2d):
-                        _fold(chain, str(i - 1), str(i))
-        if isinstance(module, BasicBlock):
-            _fold(module, 'conv1', 'bn1')
-            _fold(module, 'conv2', 'bn2')
-    _fold(network.encoder, 'conv1', 'bn1')
+        if isinstance(module, nn.Sequential):
+            for i, layer in enumerate(list(module)):
+                if isinstance(layer, nn.BatchNorm2d):
+                    _fold(module, str(i - 1), str(i))
+        for conv, norm in getattr(module, 'conv_norms', ()):
+            _fold(module, conv, norm)
 
 
 class HalfRateConvolution(nn.Module):
@@ -93,6 +89,13 @@ def half_rate_convolution(conv: nn.Conv2d) -> nn.Module:
     return HalfRateConvolution(conv)
 
 
+def _doubled(x: Tensor, times: int) -> Tensor:
+    """Map (B, h, w), each pixel repeated 2^``times`` times along both sides."""
+    for _ in range(times):
+        x = x[:, :, None, :, None].expand(-1, -1, 2, -1, 2).flatten(3, 4).flatten(1, 2)
+    return x
+
+
 class DeployNet(nn.Module):
     """The deploy graph: uint8 pictures in, everything a robot needs out, nothing outside."""
 
@@ -104,7 +107,7 @@ class DeployNet(nn.Module):
             last = network.light.layers[-2]
             assert isinstance(last, nn.Conv2d)
             network.light.layers[-2] = half_rate_convolution(last)
-        # The other scales' heads serve the losses only.
+        # The coarser scales' heads serve the losses only.
         for decoder in (network.depth_decoder, network.seg_decoder):
             if decoder is not None:
                 decoder.heads = decoder.heads[:1]
@@ -119,22 +122,24 @@ class DeployNet(nn.Module):
         """
         dtype = next(self.network.parameters()).dtype
         x = image.to(dtype).permute(0, 3, 1, 2) / 255  # (B, 3, H, W)
-        perceived = self.network(x, scales=(0,))
+        finest = self.network.finest
+        perceived = self.network(x, scales=(0,), label_scales=(finest,))
         depth = self.network.depth(perceived.disparities[0].float())[:, 0]  # (B, H, W)
         if self.network.seg_decoder is None:
             unsure = torch.zeros_like(depth, dtype=torch.uint8)
             return depth, unsure + UNLABELLED, unsure
-        logits = perceived.logits[0]  # (B, C, H, W)
-        best, labels = logits.max(dim=1)  # (B, H, W)
+        logits = perceived.logits[finest]  # (B, C, h, w)
+        best, classes = logits.max(dim=1)  # (B, h, w)
         # The winner's softmax is 1 / sum(exp(logit - best)): no division map of C channels.
-        confidence = 1 / (logits - best[:, None]).float().exp().sum(dim=1)  # (B, H, W)
-        return depth, labels.to(torch.uint8), (confidence * 255).round().to(torch.uint8)
+        winner = 1 / (logits - best[:, None]).float().exp().sum(dim=1)  # (B, h, w)
+        labels, confidence = classes.to(torch.uint8), (winner * 255).round().to(torch.uint8)
+        return depth, _doubled(labels, finest), _doubled(confidence, finest)
 
     @classmethod
     def from_onnx(cls, path: Path) -> 'DeployNet':
         """The network whose parameters are those of the deploy graph ``path`` (fp32 or fp16).
 
-        Raises ValueError if the graph's parameters are not those of this network.
+        Raises ValueError if the graph's parameters are not those of the variant it says it is.
         """
         import onnx
         from onnx import numpy_helper
@@ -146,12 +151,15 @@ class DeployNet(nn.Module):
         if METADATA_KEY not in props:
             raise ValueError(f'{path} has no {METADATA_KEY!r} metadata: export it with dsn export')
         metadata = ModelMetadata.from_json(props[METADATA_KEY])
+        if metadata.variant not in VARIANTS:
+            raise ValueError(f'{path} is of variant {metadata.variant!r}, which is not known here')
         found = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
         network = DepthSegNet(
             len(metadata.class_names),
             metadata.min_depth,
             metadata.max_depth,
             light=any(name.startswith('network.light.') for name in found),
+            variant=metadata.variant,
         )
         deploy = cls(network)
         state = deploy.state_dict()

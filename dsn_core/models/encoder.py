@@ -12,6 +12,8 @@ __all__ = ['ResNetEncoder']
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2016)."""
 
+    conv_norms = (('conv1', 'bn1'), ('conv2', 'bn2'))
+
     def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
@@ -44,6 +46,7 @@ class ResNetEncoder(nn.Module):
     """ResNet-18; ``channels`` are those of the five features, strides 2, 4, 8, 16, 32."""
 
     channels = (64, 64, 128, 256, 512)
+    conv_norms = (('conv1', 'bn1'),)
 
     def __init__(self, images: int = 1) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ Table 4 exactly: 166,787 parameters and, counted as thop counts, 20.573 GMACs at
 """
 
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
 
 from dsn_core.models.padding import ReflectPad2d
 
@@ -12,10 +13,14 @@ __all__ = ['LightModule']
 
 
 class LightModule(nn.Module):
-    """Encoder-decoder with one downsampling; the caller adds its output to the image."""
+    """Encoder-decoder with one downsampling; the caller adds its output to the image.
 
-    def __init__(self, width: int = 64) -> None:
+    ``halves``: it works on the picture at half its size, and its map is doubled.
+    """
+
+    def __init__(self, width: int = 64, halves: bool = False) -> None:
         super().__init__()
+        self.halves = halves
         self.layers = nn.Sequential(
             ReflectPad2d(3),
             nn.Conv2d(3, width, 7, bias=False),
@@ -43,6 +48,12 @@ class LightModule(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Image (B, 3, H, W) in [0, 1] → light map (B, 3, H, W) in (-1, 1); H, W even."""
-        light: Tensor = self.layers(image)
-        return light
+        """Image (B, 3, H, W) in [0, 1] → light map (B, 3, H, W) in (-1, 1).
+
+        H and W are even, and multiples of four where the module ``halves``.
+        """
+        if not self.halves:
+            light: Tensor = self.layers(image)
+            return light
+        light = self.layers(avg_pool2d(image, 2))
+        return interpolate(light, scale_factor=2.0, mode='bilinear', align_corners=False)

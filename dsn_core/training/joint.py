@@ -82,6 +82,7 @@ class JointStage(lightning.LightningModule):
         self.average = MovingAverage(network, decay) if decay else None
         self.loss = loss
         self._schedule = schedule
+        self._channels_last = channels_last
         self._steps = steps
         self._seed = seed
         self._info = info
@@ -183,7 +184,7 @@ class JointStage(lightning.LightningModule):
     def _inputs(self, batch: Mapping[str, Any]) -> LossInputs:
         views = {view: batch[key] for view, key in _VIEWS.items() if view in self.needs}
         images = torch.cat(list(views.values()))
-        if self.network.encoder.conv1.weight.is_contiguous(memory_format=torch.channels_last):
+        if self._channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         perceived = _split(self.network(images), len(views))
         given: dict[str, Any] = {

@@ -200,6 +200,7 @@ class _Pipeline:
         return {
             **inputs,
             'day_depth': plain(config.day_depth),
+            'variant': config.variant,
             'init': self.plan.init_digest(config.day_depth.init, self.run.digests),
             'weights': plain(self.plan.day_weights),
             'options': plain(config.options),
@@ -251,6 +252,7 @@ class _Pipeline:
             'weights': plain(config.weights),
             'options': plain(config.options),
             'distil': plain(config.distil),
+            'variant': config.variant,
             'init': self.plan.init_digest(config.distil.init, self.run.digests),
             'seed': config.seed,
         }

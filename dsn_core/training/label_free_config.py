@@ -166,6 +166,8 @@ class LabelFreeConfig:
     """Height of the network's pictures, a multiple of 32."""
     width: int = 576
     """Width of the network's pictures, a multiple of 32."""
+    variant: str = 'paper'
+    """The network's variant, of the day teacher's too: paper, or lite (a sixth of its work)."""
     seed: int = 1
     """Seed of everything random."""
     weights: LossWeights = field(default_factory=LossWeights)
@@ -192,6 +194,7 @@ class LabelFreeConfig:
         for name in ('height', 'width'):
             value = getattr(self, name)
             require(value >= 64 and value % 32 == 0, name, 'a multiple of 32 from 64 on', value)
+        require(self.variant in ('paper', 'lite'), 'variant', 'paper or lite', self.variant)
         require(self.validate_frames > 0, 'validate_frames', 'above zero', self.validate_frames)
         teacher = self.day_depth.teacher
         if teacher is not None and teacher.affine and self.weights.depth_distillation:

@@ -154,6 +154,7 @@ class Plan:
             min_depth=config.options.min_depth,
             max_depth=config.options.max_depth,
             light=light,
+            variant=config.variant,
             scale='metric' if metric else 'relative',
             focal_length=_focal_length(domains) if metric else None,
         )

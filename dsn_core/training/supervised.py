@@ -7,7 +7,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dsn_core.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
@@ -15,7 +15,8 @@ from dsn_core.data.drives import Drive, find_drives
 from dsn_core.labels import CITYSCAPES, UNLABELLED
 from dsn_core.losses import label_cross_entropy, log_depth_error, log_depth_gradient_error
 from dsn_core.models import DepthSegNet
-from dsn_core.models.light import LightModule
+from dsn_core.models.decoder import SCALES
+from dsn_core.pretrained import initialise
 from dsn_core.training import world
 from dsn_core.training.average import MovingAverage
 from dsn_core.training.fit import fit
@@ -49,10 +50,24 @@ class SupervisedStage(lightning.LightningModule):
         self.config = config
         self.phase: PhaseConfig = config.phases[phase]
         self.register_buffer('class_weights', class_weights)
+        if not self.phase.encoder_rate:
+            self.network.encoder.requires_grad_(False)
+        self.train()  # Lightning leaves the modes as they are
+
+    def train(self, mode: bool = True) -> 'SupervisedStage':
+        """As any module; batch norms that keep their statistics stay as they are."""
+        super().train(mode)
+        if self.config.freeze_encoder_norms or not self.phase.encoder_rate:
+            for module in self.network.encoder.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        self.average.eval()
+        return self
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         image = batch['image'].contiguous(memory_format=torch.channels_last)
-        perceived = self.network(image)
+        # Scales without heads of their own would say the same again.
+        perceived = self.network(image, [s for s in SCALES if s >= self.network.finest])
         depth_loss = image.new_zeros(())
         edge_loss = image.new_zeros(())
         label_loss = image.new_zeros(())
@@ -92,11 +107,14 @@ class SupervisedStage(lightning.LightningModule):
         self.average.update(self.network, self.global_step)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self.phase.learning_rate,
-            weight_decay=self.config.weight_decay,
-        )
+        encoder = {id(p) for p in self.network.encoder.parameters()}
+        rate = self.phase.learning_rate
+        rest = [p for p in self.network.parameters() if id(p) not in encoder]
+        groups: list[dict[str, Any]] = [{'params': rest}]
+        if self.phase.encoder_rate:
+            slower = rate * self.phase.encoder_rate
+            groups.append({'params': list(self.network.encoder.parameters()), 'lr': slower})
+        optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=self.config.weight_decay)
         steps = self.phase.samples // self.phase.batch_size
         warm_up = max(1, round(_WARM_UP * steps))
 
@@ -133,11 +151,11 @@ def train_supervised(config: SupervisedConfig) -> Path:
         info = _info(config, phase)
         if index == 0:
             torch.manual_seed(config.seed)
-            network = _fresh(info)
+            network = _fresh(info, config.init)
         else:
             network, _ = load_checkpoint(previous)
             if phase.light and network.light is None:
-                network.light = LightModule()
+                network.light = network.make_light()
                 network.light.start_at_nothing()
         stage = SupervisedStage(network, config, index, class_weights)
         _fit(stage, drives, config, index)
@@ -153,9 +171,13 @@ def train_supervised(config: SupervisedConfig) -> Path:
     return checkpoint
 
 
-def _fresh(info: CheckpointInfo) -> DepthSegNet:
+def _fresh(info: CheckpointInfo, init: str) -> DepthSegNet:
     network = info.build()
     network.start_at(_START_LOGIT)
+    if network.light is not None and init:
+        network.light.start_at_nothing()  # the encoder knows pictures as they are
+    for line in initialise(network, None, init):
+        _logger.info('%s', line)
     return network
 
 
@@ -185,6 +207,7 @@ def _info(config: SupervisedConfig, phase: PhaseConfig) -> CheckpointInfo:
         min_depth=config.min_depth,
         max_depth=config.max_depth,
         light=phase.light,
+        variant=config.variant,
         scale='metric',
         focal_length=config.focal_length * phase.width / config.phases[-1].width,
     )

@@ -26,7 +26,12 @@ class PhaseConfig:
     """Whether the light module takes part. It is a third of the work: a phase before it may do
     without, and it then begins as no change of the picture."""
 
+    encoder_rate: float = 1.0
+    """Learning rate of the encoder as a share of the others'. 0: it stays as it is, and the step
+    is several times faster. Features that real pictures taught stay those of real pictures."""
+
     def __post_init__(self) -> None:
+        require(0 <= self.encoder_rate <= 1, 'encoder_rate', '0 to 1', self.encoder_rate)
         for name in ('height', 'width'):
             value = getattr(self, name)
             require(value > 0 and value % 32 == 0, name, 'a multiple of 32', value)
@@ -55,6 +60,13 @@ class SupervisedConfig:
     """What to train on, in this order."""
     training_data: str
     """One sentence for the model card and the deploy graph: what the network has seen."""
+    variant: str = 'paper'
+    """The network's variant: paper, or lite (a sixth of its work)."""
+    init: str = ''
+    """What it starts from: imagenet, a file or folder of weights, or encoder:FILE for a
+    checkpoint's encoder alone; nothing: from scratch."""
+    freeze_encoder_norms: bool = False
+    """Keep the statistics of the encoder's batch norms, those of the pictures it started from."""
     focal_length: float = 320.0
     """Depth is learnt as if every camera had this focal length, pixels at the last phase's
     width: a lens of twice the focal length sees the same picture of a scene twice as far away."""
@@ -91,6 +103,7 @@ class SupervisedConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.name), 'name', 'a name', self.name)
+        require(self.variant in ('paper', 'lite'), 'variant', 'paper or lite', self.variant)
         require(len(self.data) > 0, 'data', 'at least one folder', self.data)
         require(len(self.phases) > 0, 'phases', 'at least one phase', self.phases)
         lights = [phase.light for phase in self.phases]
