@@ -28,7 +28,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['dsn_core', 'dsn_core.*', 'dsn_ros', 'dsn_ros.*']),
-    package_data={'dsn_ros': ['templates/*', 'weights/*.onnx']},
+    package_data={'dsn_ros': ['templates/*', 'weights/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

@@ -10,8 +10,7 @@ all the same, and so do we: training takes up the difference.
 """
 
 import re
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from dsn_core.checkpoint import (
     CheckpointError,
     load_checkpoint,
     matching_state,
-    read_safetensors,
 )
 from dsn_core.efficientnet_weights import imagenet_file, is_efficientnet, timm_names
 from dsn_core.errors import UserError
@@ -31,16 +29,20 @@ from dsn_core.models import DepthSegNet
 from dsn_core.models.efficientnet import EfficientNetEncoder
 from dsn_core.models.encoder import ResNetEncoder
 from dsn_core.models.pose import PoseNet
+from dsn_core.weight_files import imagenet_resnet, read_pth, read_weights
 
-__all__ = ['ENCODER_OF', 'initialise']
+__all__ = ['ENCODER_OF', 'initialise', 'set_default_checkpoint', 'source_path']
 
 ENCODER_OF = 'encoder:'
 """Before the path of a checkpoint whose encoder alone is wanted."""
 
+_SHIPPED = 'default'
+_default_checkpoint: list[Callable[[], Path]] = []
+
 _ENCODER, _DEPTH, _SEG, _LIGHT = 'encoder', 'depth decoder', 'seg decoder', 'light module'
+_CONTEXT = 'context'
 _POSE_ENCODER, _POSE_DECODER = 'PoseNet encoder', 'PoseNet decoder'
 _LAYOUT = 'encoder.pth and depth.pth (or .safetensors) as Monodepth2 publishes them'
-_ELSEWHERE = 'give the path of a resnet18-*.pth or .safetensors downloaded elsewhere'
 _MONODEPTH2_DEPTHS = (0.1, 100.0)  # what its sigmoid stands for ([17]'s code)
 
 
@@ -59,9 +61,9 @@ class _Found:
 def initialise(network: DepthSegNet, pose: PoseNet | None, source: str) -> list[str]:
     """Load into ``network`` and ``pose`` what ``source`` has; one line each of what was done.
 
-    ``source`` is '' (nothing is done), 'imagenet' (torchvision's ResNet18_Weights.IMAGENET1K_V1,
-    which needs torchvision and internet; of variant lite what ``efficientnet_weights`` finds), or
-    the path of
+    ``source`` is '' (nothing is done), 'default' (the weights that ship), 'imagenet' (for variant
+    paper torchvision's ResNet18_Weights.IMAGENET1K_V1, which needs torchvision and internet; for
+    lite what ``efficientnet_weights`` finds), or the path of
 
     - a checkpoint of dsn train: all of the network; the decoder for classes, of the same number
       of classes, and the light module where both have one;
@@ -104,24 +106,42 @@ def _parts(network: DepthSegNet) -> dict[str, nn.Module]:
         _DEPTH: network.depth_decoder,
         _SEG: network.seg_decoder,
         _LIGHT: network.light,
+        _CONTEXT: network.context,
     }
     return {part: module for part, module in parts.items() if module is not None}
+
+
+def set_default_checkpoint(find: Callable[[], Path]) -> None:
+    """Say which checkpoint 'default' is; whoever ships weights knows."""
+    _default_checkpoint[:] = [find]
+
+
+def source_path(source: str) -> Path:
+    """The file or folder that ``source`` names, which may not be there.
+
+    Raises UserError for 'default' where no weights ship.
+    """
+    if source != _SHIPPED:
+        return Path(source.removeprefix(ENCODER_OF))
+    if not _default_checkpoint:
+        raise UserError('init default needs the weights that come with dsn_ros: use dsn train')
+    return _default_checkpoint[0]()
 
 
 def _find(source: str, network: DepthSegNet, parts: Mapping[str, nn.Module]) -> _Found:
     if source == 'imagenet':
         if isinstance(network.encoder, EfficientNetEncoder):
             path = imagenet_file()
-            return _efficientnet(path, _read_pth(path), parts)
-        return _resnet(source, _imagenet(), parts)
+            return _efficientnet(path, read_pth(path), parts)
+        return _resnet(source, imagenet_resnet(), parts)
     if source.startswith(ENCODER_OF):
-        trained, _ = load_checkpoint(Path(source.removeprefix(ENCODER_OF)))
+        trained, _ = load_checkpoint(source_path(source))
         tensors = dict(trained.encoder.state_dict())
         return (_efficientnet if is_efficientnet(tensors) else _resnet)(source, tensors, parts)
-    path = Path(source)
+    path = source_path(source)
     if path.is_dir():
         return _monodepth2_folder(path, network, parts)
-    header, tensors = _read(path)
+    header, tensors = read_weights(path)
     if HEADER in header:
         return _checkpoint(path, network, parts)
     if is_efficientnet(tensors):
@@ -216,18 +236,18 @@ def _monodepth2_folder(
 ) -> _Found:
     found = _Found()
     path = _file_of(folder, 'encoder')
-    state = _encoder_state(path, _read(path)[1], parts[_ENCODER], 'encoder.')
+    state = _encoder_state(path, read_weights(path)[1], parts[_ENCODER], 'encoder.')
     found.add(_ENCODER, state, path)
     path = _file_of(folder, 'depth')
-    found.add(_DEPTH, _depth_state(path, _read(path)[1], parts[_DEPTH]), path)
+    found.add(_DEPTH, _depth_state(path, read_weights(path)[1], parts[_DEPTH]), path)
     _remark_on_depths(found, path, _MONODEPTH2_DEPTHS, network)
     # A stereo-trained one has no PoseNet; half of one is a mistake.
     if _POSE_ENCODER in parts and (_look(folder, 'pose_encoder') or _look(folder, 'pose')):
         path = _file_of(folder, 'pose_encoder')
-        state = _encoder_state(path, _read(path)[1], parts[_POSE_ENCODER], 'encoder.')
+        state = _encoder_state(path, read_weights(path)[1], parts[_POSE_ENCODER], 'encoder.')
         found.add(_POSE_ENCODER, state, path)
         path = _file_of(folder, 'pose')
-        state = _pose_decoder_state(path, _read(path)[1], parts[_POSE_DECODER])
+        state = _pose_decoder_state(path, read_weights(path)[1], parts[_POSE_DECODER])
         found.add(_POSE_DECODER, state, path)
     return found
 
@@ -303,84 +323,3 @@ def _remark_on_depths(
             f'depth: {path} was trained for {depths[0]:g} to {depths[1]:g}, this network is for '
             f'{here[0]:g} to {here[1]:g}: the same disparity now means another depth'
         )
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Header entries (none in a .pth) and tensors of a file."""
-    if path.suffix == '.safetensors':
-        header, tensors = read_safetensors(path)
-    elif path.suffix in ('.pth', '.pt'):
-        header, tensors = {}, _read_pth(path)
-    elif path.exists():
-        raise CheckpointError(f'{path} must be a folder or end in .safetensors, .pth or .pt')
-    else:
-        raise CheckpointError(
-            f'init is {str(path)!r}, which is not there: give imagenet or the path of weights'
-        )
-    return header, {n: t for n, t in tensors.items() if n not in ('height', 'width', 'use_stereo')}
-
-
-def _read_pth(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise CheckpointError(f'{path}: no such file of weights')
-    if zipfile.is_zipfile(path):
-        _check_archive(path)
-    try:
-        loaded: object = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # of many kinds: the bytes of a stranger's file decide which
-        raise CheckpointError(
-            f'{path} cannot be read as weights alone: it is damaged (get it again) or holds '
-            f'objects, which are refused (ask for the weights as .safetensors)'
-        ) from error
-    if not isinstance(loaded, Mapping):
-        raise CheckpointError(f'{path} must hold a state dict, got a {type(loaded).__name__}')
-    tensors: dict[str, Tensor] = {}
-    for name, value in loaded.items():
-        if isinstance(value, Tensor):
-            tensors[str(name)] = value.detach()
-        elif not isinstance(value, (bool, int, float, str)):
-            raise CheckpointError(
-                f'{path} must hold tensors by their names, but its {name!r} is a '
-                f'{type(value).__name__}: save the state dict alone'
-            )
-    return tensors
-
-
-def _check_archive(path: Path) -> None:
-    """Refuse an archive that unpacks to more than it is: torch.save compresses nothing."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(each.file_size for each in archive.infolist())
-    except (zipfile.BadZipFile, OSError, NotImplementedError):
-        return  # damaged: torch.load says so
-    if unpacked > path.stat().st_size:
-        raise CheckpointError(
-            f'{path} unpacks to {unpacked} bytes, more than it has: no file of torch.save; '
-            'ask for the weights as .safetensors'
-        )
-
-
-def _imagenet() -> dict[str, Tensor]:
-    """What torchvision's ``ResNet18_Weights.IMAGENET1K_V1`` names, kept in torch's own cache."""
-    try:
-        from torchvision.models import (  # type: ignore[import-not-found, unused-ignore]
-            ResNet18_Weights,
-        )
-    except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
-        raise UserError(
-            f'init imagenet needs torchvision, which cannot be imported here: {_ELSEWHERE}'
-        ) from error
-    url: str = ResNet18_Weights.IMAGENET1K_V1.url
-    name = url.rsplit('/', 1)[-1]  # resnet18-<beginning of its SHA-256>.pth
-    path = Path(torch.hub.get_dir()) / 'checkpoints' / name
-    if not path.is_file():
-        digest = path.stem.rsplit('-', 1)[-1]
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=digest)
-        except (OSError, RuntimeError) as error:
-            reason = ' '.join(str(error).split())
-            raise UserError(
-                f'init imagenet could not be downloaded ({reason}): {_ELSEWHERE}'
-            ) from error
-    return _read_pth(path)

@@ -57,6 +57,13 @@ def _count(cost: PartCost, module: nn.Module, inputs: tuple[Tensor, ...], out: T
         cost.thop_macs += 4 * out.numel()
 
 
+def _part(network: DepthSegNet, name: str) -> nn.Module:
+    """A part of Table 4; a variant's context is counted with its encoder."""
+    if name == 'encoder' and network.context is not None:
+        return nn.ModuleList([network.encoder, network.context])
+    return network.get_submodule(name)
+
+
 @torch.no_grad()
 def profile(
     height: int = 320, width: int = 576, num_classes: int = 19, variant: str = PAPER_VARIANT
@@ -65,7 +72,7 @@ def profile(
     network = DepthSegNet(num_classes, variant=variant).eval()
     costs: dict[str, PartCost] = {}
     for part in ('light', 'encoder', 'depth_decoder', 'seg_decoder'):
-        child = network.get_submodule(part)
+        child = _part(network, part)
         costs[part] = PartCost(params=sum(p.numel() for p in child.parameters()))
         for module in child.modules():
             module.register_forward_hook(partial(_count, costs[part]))

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import dsn_ros.bag_frames  # noqa: F401  registers the kind bag
 from dsn_core.errors import UserError
+from dsn_core.pretrained import set_default_checkpoint
 from dsn_core.processes import Died
 from dsn_core.ray_tasks import Share, check_shared, marked, ray_cluster
 from dsn_core.teachers import set_default_model
@@ -19,11 +20,12 @@ from dsn_core.training.label_free import GRAPH, train_label_free
 from dsn_core.training.plan import STAGES
 from dsn_core.training.supervised import train_supervised
 from dsn_core.training.supervised_config import SupervisedConfig
-from dsn_ros.engines import default_model
+from dsn_ros.engines import default_checkpoint, default_model
 
 __all__ = ['show_config', 'train']
 
 set_default_model(default_model)
+set_default_checkpoint(default_checkpoint)
 
 Task = TypeVar('Task')
 Result = TypeVar('Result')

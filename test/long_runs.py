@@ -3,6 +3,7 @@
 python test/long_runs.py messages --count 100000
 python test/long_runs.py bags
 python test/long_runs.py kills --count 100
+python test/long_runs.py soak --count 120    # minutes; with ROS 2 sourced
 """
 
 import argparse
@@ -66,10 +67,22 @@ def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return kill_runs(folder, options.seed, options.count, _say)
 
 
+def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The node at full rate for ``count`` minutes."""
+    from support.soak import soak as run  # needs ROS
+
+    def say(text: str) -> None:
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        _say(text)
+
+    return run(folder, options.count, say)
+
+
 RUNS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     'messages': messages,
     'bags': bags,
     'kills': kills,
+    'soak': soak,
 }
 
 

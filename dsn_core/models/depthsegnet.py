@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from dsn_core.models.context import Context
 from dsn_core.models.decoder import SCALES, Decoder, disparity_to_depth
 from dsn_core.models.light import LightModule
 from dsn_core.models.variants import PAPER, VARIANTS
@@ -54,6 +55,7 @@ class DepthSegNet(nn.Module):
         parts = VARIANTS[variant]
         self.finest = parts.finest
         self.encoder = parts.encoder()
+        self.context = Context(parts.encoder.channels[-1]) if parts.context else None
 
         def decoder(out_channels: int) -> Decoder:
             widths = parts.encoder.channels
@@ -84,6 +86,8 @@ class DepthSegNet(nn.Module):
             light = self.light(image)  # (B, 3, H, W)
             enhanced = image + light
         features = self.encoder(enhanced)  # strides 2, 4, 8, 16, 32
+        if self.context is not None:
+            features[-1] = self.context(features[-1])
         raw_disparities = self._heads(self.depth_decoder, features, scales, 'bilinear')
         # In bfloat16 a sigmoid is exactly 1 from 6 on, and its gradient 0: never to come back.
         disparities = {s: torch.sigmoid(raw.float()) for s, raw in raw_disparities.items()}

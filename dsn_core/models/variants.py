@@ -20,6 +20,8 @@ class Variant:
     """Of the decoders' up-stages that end at stride 1, 2, 4, 8, 16."""
     finest: int
     """Scale of the finest heads: at 1, scale 0 is scale 1 doubled."""
+    context: bool
+    """Whether the encoder's coarsest feature is given context from further away."""
     light_width: int
     """Channels of the light module at its input's size; twice as many at half of it."""
     light_halves: bool
@@ -31,6 +33,7 @@ VARIANTS = {
         encoder=ResNetEncoder,
         decoder_channels=CHANNELS,
         finest=0,
+        context=False,
         light_width=64,
         light_halves=False,
     ),
@@ -38,6 +41,7 @@ VARIANTS = {
         encoder=EfficientNetEncoder,
         decoder_channels=(0, 24, 40, 64, 128),
         finest=1,
+        context=True,
         light_width=16,
         light_halves=True,
     ),

@@ -98,8 +98,8 @@ class DayDepthConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How it is trained."""
     init: str = ''
-    """What it starts from: imagenet, a file or folder of weights, or encoder:FILE for a
-    checkpoint's encoder alone; nothing: from scratch."""
+    """What it starts from: default (the weights that ship), imagenet, a file or folder of weights,
+    or encoder:FILE for a checkpoint's encoder alone; nothing: from scratch."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class DistilConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How it is trained."""
     init: str = ''
-    """What it starts from: imagenet, day-depth (what that stage trained, with its PoseNet), a file
-    or folder of weights, or encoder:FILE for a checkpoint's encoder alone; nothing: from
-    scratch."""
+    """What it starts from: default (the weights that ship), imagenet, day-depth (what that stage
+    trained, with its PoseNet), a file or folder of weights, or encoder:FILE for a checkpoint's
+    encoder alone; nothing: from scratch."""
 
 
 @dataclass(frozen=True)

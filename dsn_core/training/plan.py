@@ -13,7 +13,7 @@ from dsn_core.digest import Digests
 from dsn_core.errors import ConfigError
 from dsn_core.labels import CITYSCAPES
 from dsn_core.losses import LossWeights, required_inputs
-from dsn_core.pretrained import ENCODER_OF
+from dsn_core.pretrained import source_path
 from dsn_core.teachers import LabelTeacher
 from dsn_core.training.label_free_config import LabelFreeConfig
 from dsn_core.training.pairs import Domain
@@ -115,7 +115,7 @@ class Plan:
 
     def init_digest(self, init: str, digests: Digests) -> str:
         """What decides the weights that training starts from: a name, or files' content."""
-        path = Path(init.removeprefix(ENCODER_OF))
+        path = source_path(init)
         if not init or not path.exists():
             return init
         files = [f for f in path.iterdir() if f.is_file()] if path.is_dir() else [path]

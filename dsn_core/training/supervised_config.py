@@ -63,8 +63,8 @@ class SupervisedConfig:
     variant: str = 'paper'
     """The network's variant: paper, or lite (a sixth of its work)."""
     init: str = ''
-    """What it starts from: imagenet, a file or folder of weights, or encoder:FILE for a
-    checkpoint's encoder alone; nothing: from scratch."""
+    """What it starts from: default (the weights that ship), imagenet, a file or folder of weights,
+    or encoder:FILE for a checkpoint's encoder alone; nothing: from scratch."""
     freeze_encoder_norms: bool = False
     """Keep the statistics of the encoder's batch norms, those of the pictures it started from."""
     focal_length: float = 320.0

@@ -10,6 +10,7 @@ from dsn_ros.engines.base import Engine, EngineError, Prediction
 from dsn_ros.engines.model_file import ModelFile, read_model
 from dsn_ros.engines.select import (
     EngineStatus,
+    default_checkpoint,
     default_model,
     list_engines,
     load_engine,
@@ -22,6 +23,7 @@ __all__ = [
     'EngineStatus',
     'ModelFile',
     'Prediction',
+    'default_checkpoint',
     'default_model',
     'list_engines',
     'load_engine',

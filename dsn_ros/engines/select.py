@@ -14,6 +14,7 @@ from dsn_ros.engines.model_file import ModelFile, read_model
 
 __all__ = [
     'EngineStatus',
+    'default_checkpoint',
     'default_model',
     'engine_class',
     'list_engines',
@@ -52,7 +53,16 @@ class EngineStatus:
 
 def default_model() -> Path:
     """The weights that ship with the package; raises EngineError if they don't."""
-    path = Path(__file__).parents[1] / 'weights' / 'depthsegnet.onnx'
+    return _shipped('depthsegnet.onnx')
+
+
+def default_checkpoint() -> Path:
+    """The same weights to train on from; raises EngineError if they don't ship."""
+    return _shipped('depthsegnet.safetensors')
+
+
+def _shipped(name: str) -> Path:
+    path = Path(__file__).parents[1] / 'weights' / name
     if not path.is_file():
         raise EngineError(
             f'{path}: the default weights are not in this installation; '

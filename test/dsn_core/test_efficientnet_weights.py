@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from support import efficientnet_reference as reference
 from support.weights_factory import our_checkpoint
 
-from dsn_core import efficientnet_weights
+from dsn_core import efficientnet_weights, pretrained
 from dsn_core.errors import UserError
 from dsn_core.models import DepthSegNet
 from dsn_core.models.pose import PoseNet
@@ -117,3 +117,18 @@ def test_what_does_not_fit_is_named(tmp_path, tensors, change):
     }
     with pytest.raises(UserError, match=said[change]):
         initialise(lite(), None, str(path))
+
+
+def test_default_is_what_whoever_ships_weights_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, '_default_checkpoint', [])
+    with pytest.raises(UserError, match='use dsn train'):
+        initialise(lite(), None, 'default')
+    path = tmp_path / 'shipped.safetensors'
+    shipped = our_checkpoint(path, variant='lite')
+    pretrained.set_default_checkpoint(lambda: path)
+    network = lite()
+    lines = initialise(network, None, 'default')
+    assert f'seg decoder: from {path} (ours)' in lines
+    assert f'context: from {path} (ours)' in lines
+    expected = shipped.state_dict()
+    assert all(torch.equal(expected[n], v) for n, v in network.state_dict().items())

@@ -8,6 +8,7 @@ torch = pytest.importorskip('torch', reason='torch is not installed')
 from dsn_core.checkpoint import CheckpointError, CheckpointInfo, load_checkpoint, save_checkpoint
 from dsn_core.export import export_network
 from dsn_core.models import DepthSegNet
+from dsn_core.models.context import Context
 from dsn_core.models.deploy import DeployNet
 from dsn_core.models.variants import VARIANTS
 from dsn_core.profile import profile
@@ -23,6 +24,9 @@ def lite(**arguments):
             torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, std=0.1)
+    assert network.context is not None
+    for parameter in network.context.parameters():  # fresh, it changes nothing
+        torch.nn.init.normal_(parameter, std=0.05)
     return network.eval()
 
 
@@ -124,3 +128,21 @@ def test_a_checkpoint_of_an_unknown_variant_is_refused(tmp_path):
     save_checkpoint(tmp_path / 'v.safetensors', DepthSegNet(2), info)
     with pytest.raises(CheckpointError, match="variant must be one of paper, lite, got 'huge'"):
         load_checkpoint(tmp_path / 'v.safetensors')
+
+
+def test_context_begins_as_no_change_and_reaches_far():
+    torch.manual_seed(4)
+    context = Context(6, width=8).double()
+    x = torch.randn(1, 6, 17, 17, dtype=torch.float64)
+    assert torch.equal(context(x), x)
+    for module in context.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.normal_(module.weight, std=0.3)
+    x.requires_grad_(True)
+    context(x)[0, :, 8, 8].sum().backward()
+    reached = x.grad.abs().sum(dim=(0, 1)) > 0
+    # Dilations of 1, 2 and 4: seven cells to each side, no more.
+    assert reached[1, 1]
+    assert reached[15, 15]
+    assert not reached[0].any()
+    assert not reached[:, 16].any()
