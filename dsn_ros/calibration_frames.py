@@ -1,7 +1,6 @@
 """Frames that an int8 graph is fitted to: from pictures, videos, drives and bags."""
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ class FrameFolder(Protocol):
     count: int
 
     def read(self, chosen: Collection[int]) -> Iterator[NDArray[np.uint8]]:
-        """The frames of these numbers, (H, W, 3) RGB each; those that cannot be read are logged."""
+        """The frames of these numbers, (H, W, 3) RGB each; what cannot be read is logged."""
 
 
 class _Files:
@@ -55,7 +54,7 @@ class _Files:
         first = 0
         for source in self._sources:
             if any(first <= number < first + source.frames for number in chosen):
-                for number, (name, picture, _) in enumerate(read_source(source), first):
+                for number, (_, picture, _) in enumerate(read_source(source), first):
                     if number in chosen and picture is None:
                         _logger.warning('%s cannot be decoded: it is left out', source.path)
                     elif number in chosen and picture is not None:

@@ -34,7 +34,7 @@ def export(
         list[Path] | None,
         typer.Option(
             help='Frames to fit int8 to, by day and by night: pictures, videos, folders of them, '
-            'bags, or drives of dsn simulate; again for more.'
+            'bags, or drives of dsn simulate; again for more. Default: the demo bag.'
         ),
     ] = None,
     calibration_frames: Annotated[
@@ -45,6 +45,8 @@ def export(
     ] = None,
 ) -> None:
     """Turn a checkpoint into a deploy graph for every engine.
+
+    int8 is fitted to frames; parts of the network that it costs too much stay in float.
 
     Examples: `dsn export runs/street/phase-1.safetensors --out street.onnx`,
     `dsn export street.onnx --out street.int8.onnx --precision int8 --calibrate DAY_BAG

@@ -1,4 +1,4 @@
-"""``dsn export --precision int8``: from a checkpoint or a deploy graph, and frames to fit it to."""
+"""``dsn export --precision int8``: of a checkpoint or a deploy graph, and frames to fit it to."""
 
 import tempfile
 from collections import Counter
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsn_core.files import replacing
-from dsn_core.int8.quantise import Loss, mean_loss, quantise
+from dsn_core.int8.answers import Loss, mean_loss
+from dsn_core.int8.quantise import quantise
 from dsn_core.metadata import ModelMetadata
 from dsn_ros.calibration_frames import find_frames, read_frames
 from dsn_ros.engines import read_model
@@ -15,6 +16,8 @@ from dsn_ros.engines.base import import_library
 from dsn_ros.errors import UserError
 
 __all__ = ['Int8Export', 'export_int8']
+
+_DEMO = Path(__file__).parents[1] / 'demo' / 'street'
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,16 @@ def export_int8(
 ) -> Int8Export:
     """Make the int8 deploy graph ``out`` of ``source``, a checkpoint or an fp32 deploy graph.
 
-    It is fitted to ``count`` frames of ``calibrate``; ``topic`` is the camera's in bags. ``size``:
-    height and width, of a checkpoint only. Raises UserError naming what cannot be used.
+    It is fitted to ``count`` frames of ``calibrate``, of the demo bag if there is none; ``topic``
+    is the camera's in bags. ``size``: height and width, of a checkpoint only. Raises UserError
+    naming what cannot be used.
     """
-    if not calibrate:
+    if not calibrate and not _DEMO.exists():  # an installation without the repository
         raise UserError(
             'precision int8 needs frames to be fitted to, by day and by night: give --calibrate '
             'PATH (again for more), such as bags of the robot'
         )
-    folders = find_frames(calibrate, topic)
+    folders = find_frames(calibrate or [_DEMO], topic)
     with tempfile.TemporaryDirectory() as folder:
         graph = source
         if source.suffix != '.onnx':
@@ -60,7 +64,7 @@ def export_int8(
             raise UserError(f'{source} has its size: --height and --width are for checkpoints')
         file = read_model(graph)
     about = file.metadata
-    if about.precision != 'fp32':
+    if about.precision != 'fp32':  # before frames are read, which takes a while
         raise UserError(f'{source} is an {about.precision} graph: int8 is made of fp32 ones')
     frames = read_frames(folders, count, about.height, about.width)
     onnx = import_library('onnx', 'pip install onnx')
