@@ -103,6 +103,7 @@ class Quantiser:
             extra_options={
                 'ActivationSymmetric': True,
                 'WeightSymmetric': True,
+                'ForceQuantizeNoInputCheck': True,  # doubling first of all
                 'QuantizeBias': False,
                 'QDQDisableWeightAdjustForInt32Bias': True,  # it rounds small weights to nothing
                 'CalibMovingAverage': True,
