@@ -15,9 +15,9 @@ from dsn_ros.engines import read_model
 from dsn_ros.engines.base import import_library
 from dsn_ros.errors import UserError
 
-__all__ = ['Int8Export', 'export_int8']
+__all__ = ['DEMO', 'Int8Export', 'export_int8']
 
-_DEMO = Path(__file__).parents[1] / 'demo' / 'street'
+DEMO = Path(__file__).parents[1] / 'demo' / 'street'
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ def export_int8(
     is the camera's in bags. ``size``: height and width, of a checkpoint only. Raises UserError
     naming what cannot be used.
     """
-    if not calibrate and not _DEMO.exists():  # an installation without the repository
+    if not calibrate and not DEMO.exists():  # an installation without the repository
         raise UserError(
             'precision int8 needs frames to be fitted to, by day and by night: give --calibrate '
             'PATH (again for more), such as bags of the robot'
         )
-    folders = find_frames(calibrate or [_DEMO], topic)
+    folders = find_frames(calibrate or [DEMO], topic)
     with tempfile.TemporaryDirectory() as folder:
         graph = source
         if source.suffix != '.onnx':
