@@ -12,6 +12,7 @@ it halved what the ResNet-18 network loses, gained nothing on EfficientNet-Lite0
 neither's Abs Rel or mIoU nearer to those of fp32. Keeping the worst parts in float does.
 """
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -29,8 +30,6 @@ __all__ = ['Quantiser', 'is_quantised']
 _CONVOLUTIONS = ('Conv', 'ConvTranspose')
 _MOVERS = ('Concat', 'MaxPool', 'Pad', 'Resize')
 _LARGE = 0.5  # of the convolutions: a part that holds more is split
-
-_OLDEST = (1, 27)  # release of ONNX Runtime: the first that keeps what it saw of the frames
 
 Images = Sequence[NDArray[np.uint8]]
 
@@ -115,13 +114,13 @@ class Quantiser:
     def _prepare(self) -> list[NodeProto]:
         """Write the graph as the quantiser wants it, each node with a name of its own."""
         import onnxruntime
+        from onnxruntime.quantization import quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        release = tuple(int(each) for each in onnxruntime.__version__.split('.')[:2])
-        if release < _OLDEST:
+        if 'calibration_cache_path' not in inspect.signature(quantize_static).parameters:
             raise UserError(
-                f'int8 needs onnxruntime {_OLDEST[0]}.{_OLDEST[1]} or newer, this is '
-                f"{onnxruntime.__version__}: pip install --upgrade 'onnxruntime'"
+                f'int8 needs a newer onnxruntime than {onnxruntime.__version__}: '
+                'pip install --upgrade onnxruntime'
             )
         onnx.save(self._model, self._plain)
         # Half-stored weights become float32 here: their casts are folded away.
