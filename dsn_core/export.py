@@ -64,7 +64,7 @@ def export_network(
 ) -> ModelMetadata:
     """Export a network in memory; see ``export``."""
     if precision == 'int8':
-        raise UserError('precision int8 needs calibration frames: export fp32 or fp16')
+        raise UserError('int8 is made of an fp32 graph and frames: dsn export --precision int8')
     height, width = height or info.height, width or info.width
     for name, value in (('height', height), ('width', width)):
         if value < MIN_SIDE or value % 32:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['GoldenComparison', 'GoldenFigures', 'golden_frame']
+__all__ = ['CONFIDENT', 'GoldenComparison', 'GoldenFigures', 'golden_frame']
 
 STRIDE = 16  # the figures keep one point of every 16 x 16 pixels
-_CONFIDENT = 128  # labels are held only where the exporting network was this sure (of 255)
+CONFIDENT = 128  # labels are held only where the exporting network was this sure (of 255)
 
 # (largest median relative depth error, smallest share of agreeing labels) by numeric precision.
 _LIMITS = {
@@ -101,7 +101,7 @@ class GoldenFigures:
     @property
     def confident_share(self) -> float:
         """Share of the points whose labels an engine is held to."""
-        return float(np.mean(self.confidence >= _CONFIDENT))
+        return float(np.mean(self.confidence >= CONFIDENT))
 
     def compare(self, depth: NDArray[np.float32], labels: NDArray[np.uint8]) -> GoldenComparison:
         """Hold a full-size answer (H, W) against these figures; NaN counts as wrong."""
@@ -110,7 +110,7 @@ class GoldenFigures:
         if got_depth.shape != self.depth.shape or got_labels.shape != self.labels.shape:
             return GoldenComparison(float('inf'), 0.0)
         error = float(np.median(np.abs(got_depth - self.depth) / self.depth))
-        sure = self.confidence >= _CONFIDENT
+        sure = self.confidence >= CONFIDENT
         agreement = float(np.mean(got_labels[sure] == self.labels[sure])) if sure.any() else 1.0
         return GoldenComparison(error, agreement)
 

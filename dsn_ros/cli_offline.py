@@ -9,13 +9,18 @@ import typer
 
 from dsn_core.errors import UserError
 from dsn_ros.cli_options import GraphPrecision, OutOption, RayOption, Variant
-from dsn_ros.console import ERRORS, OUTPUT, print_profile, progress_bar
+from dsn_ros.console import ERRORS, OUTPUT, print_int8, print_profile, progress_bar
 
 __all__ = ['VERBS']
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help='Checkpoint (.safetensors) of dsn train.')],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help='Checkpoint (.safetensors) of dsn train; for int8 an fp32 deploy graph as well.'
+        ),
+    ],
     out: Annotated[Path, typer.Option('--out', '-o', help='Deploy graph (.onnx) to write.')],
     precision: Annotated[
         GraphPrecision, typer.Option(help='What the graph computes in.')
@@ -25,16 +30,59 @@ def export(
     ] = False,
     height: Annotated[int | None, typer.Option(help='Height, a multiple of 32.')] = None,
     width: Annotated[int | None, typer.Option(help='Width, a multiple of 32.')] = None,
+    calibrate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help='Frames to fit int8 to, by day and by night: pictures, videos, folders of them, '
+            'bags, or drives of dsn simulate; again for more. Default: the demo bag.'
+        ),
+    ] = None,
+    calibration_frames: Annotated[
+        int, typer.Option(min=1, help='How many of those frames, evenly spread.')
+    ] = 96,
+    topic: Annotated[
+        str | None, typer.Option(help='Image topic of bags to calibrate with; default: the only.')
+    ] = None,
 ) -> None:
     """Turn a checkpoint into a deploy graph for every engine.
 
-    Example: `dsn export runs/street/phase-1.safetensors --out street.onnx`
-    """
-    from dsn_core.export import export as run
+    int8 is fitted to frames; parts of the network that it costs too much stay in float.
 
-    metadata = run(checkpoint, out, precision.value, height, width, half_weights)
-    size = out.stat().st_size / 1e6
-    OUTPUT.print(f'{out}: {metadata.height}x{metadata.width} {precision.value}, {size:.1f} MB')
+    Examples: `dsn export runs/street/phase-1.safetensors --out street.onnx`,
+    `dsn export street.onnx --out street.int8.onnx --precision int8 --calibrate DAY_BAG
+    --calibrate NIGHT_BAG`
+    """
+    int8 = precision is GraphPrecision.int8
+    if int8 and half_weights:
+        raise UserError(
+            '--half-weights is for fp32: the weights of int8 graphs are stored as int8'
+        )
+    if not int8 and (calibrate or topic):
+        raise UserError('--calibrate and --topic are for --precision int8')
+    if not int8 and checkpoint.suffix == '.onnx':
+        raise UserError(f'{checkpoint} is a deploy graph already: of one only int8 can be made')
+    size = (height, width)
+    try:
+        if int8:
+            from dsn_ros.export_int8 import export_int8
+
+            with progress_bar('calibration') as show:
+                made = export_int8(
+                    checkpoint, out, calibrate or (), calibration_frames, topic, size, show
+                )
+            metadata = made.metadata
+            print_int8(made)
+        else:
+            from dsn_core.export import export as run
+
+            metadata = run(checkpoint, out, precision.value, *size, half_weights)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed: pip install 'dsn_ros[train]'") from error
+    megabytes = out.stat().st_size / 1e6
+    OUTPUT.print(
+        f'{out}: {metadata.height}x{metadata.width} {metadata.precision}, {megabytes:.1f} MB',
+        soft_wrap=True,
+    )
 
 
 def profile(

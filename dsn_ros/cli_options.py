@@ -105,6 +105,7 @@ class GraphPrecision(str, Enum):
 
     fp32 = 'fp32'
     fp16 = 'fp16'
+    int8 = 'int8'
 
 
 class Variant(str, Enum):

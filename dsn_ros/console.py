@@ -23,10 +23,19 @@ from dsn_core.errors import printable
 from dsn_ros.fleet_summary import COMPARISON_HEADER, HEADER, comparison_cells, table_rows
 from dsn_ros.thresholds import crossed
 
-__all__ = ['ERRORS', 'OUTPUT', 'print_metrics', 'print_profile', 'print_summary', 'progress_bar']
+__all__ = [
+    'ERRORS',
+    'OUTPUT',
+    'print_int8',
+    'print_metrics',
+    'print_profile',
+    'print_summary',
+    'progress_bar',
+]
 
 if TYPE_CHECKING:
     from dsn_core.profile import PartCost
+    from dsn_ros.export_int8 import Int8Export
 
 
 class _Plain(Console):
@@ -87,6 +96,22 @@ def print_metrics(metrics: dict[str, Any], out: Path) -> None:
     OUTPUT.print(f'look at {out / "report.html"}', soft_wrap=True)
     for line in crossed(metrics):
         ERRORS.print(f'crossed: {line}', style='red', soft_wrap=True)
+
+
+def print_int8(made: 'Int8Export') -> None:
+    """Print what an int8 graph was fitted to, and how it compares with the fp32 one."""
+    frames = ', '.join(f'{count} by {light}' for light, count in sorted(made.frames.items()))
+    OUTPUT.print(f'calibrated with {made.frames.total()} frames: {frames}')
+    for light in sorted({'day', 'night'} - made.frames.keys()):
+        OUTPUT.print(f'note: none of the frames is by {light}; add some', style='yellow')
+    for light, loss in sorted(made.losses.items()):
+        OUTPUT.print(
+            f'by {light}, on some of them, against fp32: depth differs by {loss.depth:.2%} '
+            f'(median), labels by {loss.labels:.2%}, by {loss.sure_labels:.2%} where fp32 is sure',
+            soft_wrap=True,
+        )
+    if made.kept:
+        OUTPUT.print(f'kept in float: {", ".join(made.kept)}', soft_wrap=True)
 
 
 def print_profile(costs: Mapping[str, 'PartCost'], height: int, width: int, variant: str) -> None:

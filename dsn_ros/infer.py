@@ -21,7 +21,7 @@ from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.report import ReportBuilder
 
-__all__ = ['Source', 'find_sources', 'infer']
+__all__ = ['Source', 'find_sources', 'infer', 'read_source']
 
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
@@ -79,7 +79,7 @@ def _source(file: Path, name: str) -> Source:
     return Source(file, name, max(frames, 1), True)
 
 
-def _read(source: Source) -> Iterator[tuple[str, NDArray[np.uint8] | None, int]]:
+def read_source(source: Source) -> Iterator[tuple[str, NDArray[np.uint8] | None, int]]:
     """(name, RGB picture or None if it cannot be decoded, stamp in ns) of every frame."""
     if not source.video:
         data = np.fromfile(source.path, dtype=np.uint8)
@@ -132,7 +132,7 @@ def infer(
     with staged(out) as folder:
         for source in sources:
             pipeline.forget()  # one picture has nothing to do with the next
-            for name, picture, stamp in _read(source):
+            for name, picture, stamp in read_source(source):
                 frames_in += 1
                 if picture is None:
                     dropped['undecodable image'] += 1
