@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ('config', 'docker', 'docs', 'examples')
-SUFFIXES = ('.md', '.svg', '.jpg', '.png', '.yaml', '.rviz', '.py', '.Dockerfile', '')
+SUFFIXES = ('.md', '.svg', '.jpg', '.png', '.yaml', '.css', '.rviz', '.py', '.Dockerfile', '')
 FILES = ('README.md', 'CONTRIBUTING.md', 'QUALITY_DECLARATION.md', 'SECURITY.md')
 FILES += ('CHANGELOG.rst', 'LICENSE')
 LOADS = {('script', 'src'), ('img', 'src'), ('link', 'href'), ('iframe', 'src'), ('a', 'href')}
