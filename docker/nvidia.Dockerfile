@@ -7,6 +7,6 @@
 FROM dsn_ros:cpu
 
 # TensorRT and what it needs of CUDA come as wheels from the vendor; the driver from the host.
-# 10.13 is the release whose bindings the engine was written against (docs/performance.md).
+# 10.13 is the release whose bindings the engine was written against.
 RUN /venv/bin/python -m pip install --no-cache-dir 'tensorrt-cu12==10.13.*'
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
