@@ -7,7 +7,7 @@ OUT ?= out
 # ROS's Python packages live outside of any virtual environment: let the tests see them.
 SITE := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo --system-site-packages)
 
-.PHONY: demo test lint audit lock clean help
+.PHONY: demo test lint docs audit lock clean help
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -18,10 +18,14 @@ demo: .venv/demo/ready ## Depth and labels of a day and a night drive
 test: .venv/test/ready ## All tests (those that need ROS run where rclpy imports)
 	.venv/test/bin/python -m pytest $(ARGS)
 
-lint: .venv/test/ready ## Style and types
+lint: .venv/test/ready ## Style, types, and who imports whom
 	.venv/test/bin/ruff check .
 	.venv/test/bin/ruff format --check .
 	.venv/test/bin/mypy
+	.venv/test/bin/lint-imports
+
+docs: .venv/docs/ready ## The site, to be read from $(OUT)/site/index.html
+	.venv/docs/bin/python docs/build.py $(OUT)/site
 
 audit: .venv/audit/ready ## Locked releases against the advisory database
 	.venv/audit/bin/python requirements/audit.py
@@ -32,6 +36,11 @@ lock: ## Write the lock files anew (needs uv)
 .venv/audit/ready: requirements/audit.txt
 	$(PYTHON) -m venv .venv/audit
 	.venv/audit/bin/python $(LOCKED) requirements/audit.txt
+	touch $@
+
+.venv/docs/ready: requirements/docs.txt
+	$(PYTHON) -m venv .venv/docs
+	.venv/docs/bin/python $(LOCKED) requirements/docs.txt
 	touch $@
 
 .venv/demo/ready: setup.py requirements/build.txt requirements/demo.txt
@@ -55,4 +64,4 @@ lock: ## Write the lock files anew (needs uv)
 	touch $@
 
 clean: ## Remove the environments and what the demo wrote
-	rm -rf .venv $(OUT)/demo
+	rm -rf .venv $(OUT)/demo $(OUT)/site

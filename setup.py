@@ -77,6 +77,7 @@ setup(
         'dev': [
             'colcon-common-extensions',
             'colcon-ros',
+            'import-linter',
             'mypy',
             'ruff',
             'setuptools<80',  # later ones break colcon's --symlink-install

@@ -1,3 +1,5 @@
 """The model, the losses and the offline trainer of DepthSegNet24. Knows nothing of ROS."""
 
+__all__ = ['__version__']
+
 __version__ = '0.1.0'

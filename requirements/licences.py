@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / 'docs' / 'licences.md'
 USES = {
     **{'demo': 'robot', 'build': 'installing', 'test': 'tests', 'torch': 'tests'},
-    **{'torch-cuda': 'tests', 'audit': 'audit'},
+    **{'torch-cuda': 'tests', 'audit': 'audit', 'docs': 'docs'},
 }  # of what a lock file has, the first that has it counts
 UNKNOWN = 'not said'
 HEAD = """# Licences of what is installed

@@ -6,11 +6,13 @@ build.txt: what installs the package itself. demo.txt: what a robot or `make dem
 test.txt: that and what the tests need, but for PyTorch. Of it there is a build for the CPU alone,
 which not every machine is offered (torch-cpu.txt, written by hand), and that of the registry
 (torch.txt), which may want NVIDIA's libraries beside it (torch-cuda.txt). audit.txt: pip-audit.
+docs.txt: what builds the site (make docs), for Python 3.11 and newer.
 
 Releases that are locked already stay, unless --upgrade is given. One file serves every Python from
 3.10 on and every system: lines say where they hold.
 """
 
+import ast
 import re
 import subprocess
 import sys
@@ -27,6 +29,7 @@ HEADS = {
     'test': 'What `make test` and CI install, but for PyTorch (torch.txt).',
     'torch': 'PyTorch as the registry has it.',
     'audit': 'What `make audit` runs.',
+    'docs': 'What `make docs` builds the site with.',
     'torch-cuda': 'What PyTorch as the registry has it for NVIDIA wants beside it.',
 }
 
@@ -38,11 +41,11 @@ def main() -> None:
         known = Path(folder) / 'known.txt'
         locked = [HERE / f'{name}.txt' for name in ('build', 'test', 'torch', 'torch-cuda')]
         known.write_text(''.join(f.read_text() for f in locked if f.is_file()))
-        extras = [str(HERE / 'test.in'), *(f'--extra={e}' for e in EXTRAS)]
-        everything = _resolved(known, extras + options)
+        everything = _resolved(known, EXTRAS, [str(HERE / 'test.in'), *options])
         # The demo's releases are those that were tested.
-        runtime = _resolved(Path(folder) / 'demo.txt', ['--constraint', str(known)])
+        runtime = _resolved(Path(folder) / 'demo.txt', (), ['--constraint', str(known)])
         audit = _audit(HERE / 'audit.txt', options)
+        docs = _docs(HERE / 'docs.txt', ['--constraint', str(known), *options])
     torch = [each for each in everything if each.startswith('torch==')]
     cuda = [each for each in everything if CUDA.match(each)]
     rest = [each for each in everything if each not in cuda and not each.startswith('torch==')]
@@ -50,24 +53,39 @@ def main() -> None:
     rest = [each for each in rest if each not in build]
     runtime = [each for each in runtime if each not in build]
     files = {'build': build, 'demo': runtime, 'test': rest, 'torch': torch, 'torch-cuda': cuda}
-    files['audit'] = audit
+    files |= {'audit': audit, 'docs': docs}
     for name, entries in files.items():
         head = f'# {HEADS[name]}\n# Written by requirements/lock.py.\n'
         (HERE / f'{name}.txt').write_text(head + ''.join(entries))
 
 
-def _resolved(out: Path, options: list[str]) -> list[str]:
+def _resolved(out: Path, extras: tuple[str, ...], options: list[str]) -> list[str]:
     """The entries of a lock file: a release, where it holds, and its hashes."""
-    return _compiled(out, ['setup.py', str(HERE / 'build.in'), *options])
+    # Read here: to ask setup.py, uv would have to build a source, which it is told not to.
+    tree = ast.parse((HERE.parent / 'setup.py').read_text(encoding='utf-8'))
+    given = {
+        node.arg: ast.literal_eval(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg in ('install_requires', 'extras_require')
+    }
+    wanted = [*given['install_requires']]
+    wanted += [each for extra in extras for each in given['extras_require'][extra]]
+    listed = out.with_suffix('.in')
+    listed.write_text(''.join(f'{each}\n' for each in wanted))
+    return _compiled(out, [str(listed), str(HERE / 'build.in'), *options])
 
 
 def _audit(out: Path, options: list[str]) -> list[str]:
     return _compiled(out, [str(HERE / 'audit.in'), *options])
 
 
-def _compiled(out: Path, options: list[str]) -> list[str]:
+def _docs(out: Path, options: list[str]) -> list[str]:
+    return _compiled(out, [str(HERE / 'docs.in'), *options], python='3.11')
+
+
+def _compiled(out: Path, options: list[str], python: str = '3.10') -> list[str]:
     command = ['uv', 'pip', 'compile', '--universal']
-    command += ['--python-version', '3.10', '--generate-hashes', '--no-header', '--no-annotate']
+    command += ['--python-version', python, '--generate-hashes', '--no-header', '--no-annotate']
     command += ['--only-binary', ':all:', *(f'--no-binary={name}' for name in SOURCE_ONLY)]
     subprocess.run(
         [*command, '--quiet', *options, '--output-file', str(out)], cwd=HERE.parent, check=True

@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
     path
-    for folder in ('dsn_core', 'dsn_ros', 'launch', 'demo', 'docs', 'requirements')
+    for folder in (
+        *('dsn_core', 'dsn_ros', 'launch', 'demo', 'docs', 'examples', 'requirements', 'scripts'),
+    )
     for path in (ROOT / folder).rglob('*.py')
 )
 # Modules whose very purpose is to turn bytes into objects, or text into programs.

@@ -1,1 +1,3 @@
 """Where frames come from."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
 """The offline trainer: one file per stage."""
+
+__all__: list[str] = []
