@@ -1,6 +1,6 @@
 """Writes the lock files beside it: every release that was tested, with the hash of every file.
 
-python3 requirements/lock.py [--upgrade]     (needs uv: pip install uv)
+python3 requirements/lock.py [--upgrade]     (needs uv and setuptools: pip install uv setuptools)
 
 build.txt: what installs the package itself. demo.txt: what a robot or `make demo` installs.
 test.txt: that and what the tests need, but for PyTorch. Of it there is a build for the CPU alone,
@@ -12,10 +12,13 @@ Releases that are locked already stay, unless --upgrade is given. One file serve
 """
 
 import re
+import runpy
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 HERE = Path(__file__).resolve().parent
 EXTRAS = ('train', 'teachers', 'sim', 'cluster', 'test', 'dev')
@@ -38,10 +41,13 @@ def main() -> None:
         known = Path(folder) / 'known.txt'
         locked = [HERE / f'{name}.txt' for name in ('build', 'test', 'torch', 'torch-cuda')]
         known.write_text(''.join(f.read_text() for f in locked if f.is_file()))
-        extras = [str(HERE / 'test.in'), *(f'--extra={e}' for e in EXTRAS)]
-        everything = _resolved(known, extras + options)
+        package, needs, extras = _package(), Path(folder) / 'needs.in', Path(folder) / 'extras.in'
+        needs.write_text('\n'.join(package['install_requires']))
+        extras.write_text('\n'.join(n for e in EXTRAS for n in package['extras_require'][e]))
+        wanted = [str(needs), str(extras), str(HERE / 'test.in')]
+        everything = _resolved(known, wanted + options)
         # The demo's releases are those that were tested.
-        runtime = _resolved(Path(folder) / 'demo.txt', ['--constraint', str(known)])
+        runtime = _resolved(Path(folder) / 'demo.txt', [str(needs), '--constraint', str(known)])
         audit = _audit(HERE / 'audit.txt', options)
     torch = [each for each in everything if each.startswith('torch==')]
     cuda = [each for each in everything if CUDA.match(each)]
@@ -56,9 +62,16 @@ def main() -> None:
         (HERE / f'{name}.txt').write_text(head + ''.join(entries))
 
 
+def _package() -> dict[str, Any]:
+    """What setup.py says. uv would have to build the package to know, and may build nothing."""
+    with patch('setuptools.setup') as setup:
+        runpy.run_path(str(HERE.parent / 'setup.py'))
+    return dict(setup.call_args.kwargs)
+
+
 def _resolved(out: Path, options: list[str]) -> list[str]:
     """The entries of a lock file: a release, where it holds, and its hashes."""
-    return _compiled(out, ['setup.py', str(HERE / 'build.in'), *options])
+    return _compiled(out, [str(HERE / 'build.in'), *options])
 
 
 def _audit(out: Path, options: list[str]) -> list[str]:
