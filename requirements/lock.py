@@ -1,6 +1,6 @@
 """Writes the lock files beside it: every release that was tested, with the hash of every file.
 
-python3 requirements/lock.py [--upgrade]     (needs uv and setuptools: pip install uv setuptools)
+python3 requirements/lock.py [--upgrade]     (needs uv: pip install uv)
 
 build.txt: what installs the package itself. demo.txt: what a robot or `make demo` installs.
 test.txt: that and what the tests need, but for PyTorch. Of it there is a build for the CPU alone,
@@ -11,14 +11,13 @@ Releases that are locked already stay, unless --upgrade is given. One file serve
 3.10 on and every system: lines say where they hold.
 """
 
+import ast
 import re
-import runpy
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 HERE = Path(__file__).resolve().parent
 EXTRAS = ('train', 'teachers', 'sim', 'cluster', 'test', 'dev')
@@ -63,10 +62,14 @@ def main() -> None:
 
 
 def _package() -> dict[str, Any]:
-    """What setup.py says. uv would have to build the package to know, and may build nothing."""
-    with patch('setuptools.setup') as setup:
-        runpy.run_path(str(HERE.parent / 'setup.py'))
-    return dict(setup.call_args.kwargs)
+    """What setup.py requires: to know it, uv would have to build the package, and may not."""
+    tree = ast.parse((HERE.parent / 'setup.py').read_text(encoding='utf-8'))
+    keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
+    return {
+        str(each.arg): ast.literal_eval(each.value)
+        for each in keywords
+        if each.arg in ('install_requires', 'extras_require')
+    }
 
 
 def _resolved(out: Path, options: list[str]) -> list[str]:
