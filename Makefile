@@ -15,8 +15,10 @@ help: ## Say what there is
 demo: .venv/demo/ready ## Depth and labels of a day and a night drive
 	.venv/demo/bin/dsn replay demo/street --compare --out $(OUT)/demo
 
-test: .venv/test/ready ## All tests (those that need ROS run where rclpy imports)
-	.venv/test/bin/python -m pytest $(ARGS)
+# A file's tests stay together: they share what is expensive. ARGS='-n 0' is one process.
+test: .venv/test/ready ## All tests, on all cores (those that need ROS run where rclpy imports)
+	.venv/test/bin/python -m pytest -n logical --maxprocesses 8 --dist loadscope \
+		--no-loadscope-reorder $(ARGS)
 
 lint: .venv/test/ready ## Style, types, and who imports whom
 	.venv/test/bin/ruff check .

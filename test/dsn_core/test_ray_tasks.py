@@ -133,6 +133,7 @@ def short_folder():
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/environ').exists(), reason='processes are not in /proc')
 @pytest.mark.parametrize('way', [signal.SIGINT, signal.SIGKILL])
 def test_nobody_works_on_after_a_run_that_is_ended(short_folder, way):

@@ -11,6 +11,7 @@ pytest.importorskip('lightning', reason='lightning is not installed')
 pytest.importorskip('tensorboard', reason='tensorboard is not installed')
 
 from support.ablation_scene import write_ablation
+from support.put_back import put_back
 
 from dsn_core.checkpoint import load_checkpoint
 from dsn_ros.ablate import ablate, load_ablation
@@ -59,6 +60,13 @@ def folder(tmp_path_factory):
     now = stamps(folder / 'out')
     assert {name: now[name] for name in first} == first
     return folder
+
+
+@pytest.fixture
+def changeable(folder, tmp_path):
+    """The same, for a test that changes it."""
+    with put_back(folder, tmp_path / 'kept'):
+        yield folder
 
 
 def test_the_stages_before_distil_are_made_once(folder):
@@ -141,10 +149,10 @@ def test_show_trains_nothing(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / 'out').exists()
 
 
-# The last one: it changes the ablation that the others look at.
 def test_a_changed_variant_redoes_itself_and_a_failed_one_stops_no_other(
-    folder, monkeypatch, capsys
+    changeable, monkeypatch, capsys
 ):
+    folder = changeable
     out = folder / 'out'
     before = stamps(out)
     broken = {**FULL, 'name': 'broken', 'overrides': ['weights.light_variation=1.0e+60']}

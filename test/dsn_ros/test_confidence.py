@@ -94,9 +94,9 @@ def test_without_light_no_confidence_reaches_one_half():
 def test_it_takes_no_time():
     image, confidence, times = night(), np.full((320, 576), 200, np.uint8), []
     for _ in range(30):
-        start = time.perf_counter()
+        start = time.process_time()
         dimmed(confidence, light_share(image))
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 5e-3  # 0.4 ms on an idle core
 
 

@@ -54,6 +54,7 @@ def without_times(summary):
     return {**summary, 'bags': {n: {**b, 'rate_hz': 0} for n, b in summary['bags'].items()}}
 
 
+@pytest.mark.slow
 def test_six_bags_two_workers_one_killed_in_the_middle(
     bags, options, tiny_model, tmp_path, workers_find_support
 ):

@@ -167,9 +167,9 @@ def test_the_model_s_answers_are_shares():
 def test_it_takes_no_time():
     lighting, times = Lighting(), []
     for index in range(50):
-        start = time.perf_counter()
+        start = time.process_time()
         lighting.update(NIGHT, index)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 2e-3  # 0.2 ms on an idle core
 
 

@@ -20,6 +20,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from dsn_ros.message_builders import RosMessages
 from dsn_ros.messages import stamp_ns
+from support.own_domains import own_domains
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FAST = {'diagnostics_period': 0.2, 'engine': 'onnxruntime', 'threads': 1}
@@ -30,8 +31,8 @@ DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CL
 
 
 # A ROS domain for each process: even a process that was killed, and whose topics linger in the
-# discovery for a while, can't disturb the next. Domains above 101 have no ports on some systems.
-_domains = itertools.cycle((os.getpid() + i) % 100 + 1 for i in range(100))
+# discovery for a while, can't disturb the next.
+_domains = itertools.cycle(own_domains())
 
 
 def ros_environment(domain):

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
 
-from support.loss_reference import SlantedPlane, images, tensors
+from support.loss_inputs import GROUPS, NOTHING, SKY, generator, random_inputs
 
 from dsn_core.losses import (
     Frames,
@@ -17,7 +17,6 @@ from dsn_core.losses import (
     PseudoLabels,
     TotalLoss,
     View,
-    affine_invariant_distillation,
     depth_distillation,
     exposure_control,
     light_similarity,
@@ -29,69 +28,15 @@ from dsn_core.losses import (
     view_synthesis_error,
 )
 from dsn_core.losses.consistency import (
-    DEPTH_SPACES,
     relative_consistency,
-    without_pull_on_scale,
 )
-from dsn_core.models import DepthSegNet, Perceived
+from dsn_core.models import DepthSegNet
 from dsn_core.models.decoder import disparity_to_depth
-
-NOTHING = LossWeights(
-    light=0, self_supervision=0, consistency=0, depth_distillation=0, segmentation=0
-)
-GROUPS = ('light', 'self_supervision', 'consistency', 'depth_distillation', 'segmentation')
-SKY = 10
-
-
-def view(seed):
-    """A random picture and random outputs, as leaves that remember their gradient."""
-    image, light = images(seed, 1, 3, 32, 48), images(seed + 1, 1, 3, 32, 48) - 0.5
-    disparities = {s: images(seed + 2 + s, 1, 1, 32 >> s, 48 >> s) for s in range(4)}
-    logits = {s: 4 * images(seed + 6 + s, 1, 19, 32 >> s, 48 >> s) for s in range(4)}
-
-    def leaf(array):
-        return torch.from_numpy(array).requires_grad_(True)
-
-    light_leaf = leaf(light)
-    perceived = Perceived(
-        {s: leaf(d) for s, d in disparities.items()},
-        {s: leaf(x) for s, x in logits.items()},
-        light_leaf,
-        torch.from_numpy(image) + light_leaf,
-    )
-    return View(torch.from_numpy(image), perceived)
-
-
-def frames(seed):
-    plane = SlantedPlane()
-    transforms = [plane.transform(translation=(x, 0.1, -0.2))[None] for x in (-0.3, 0.3)]
-    target, before, after = tensors(*(images(seed + i, 1, 3, 32, 48) for i in range(3)))
-    poses = tuple(t.requires_grad_(True) for t in tensors(*transforms))
-    k = torch.from_numpy(plane.intrinsics)
-    distances = tuple(tensors(np.array([0.5]), np.array([0.4])))
-    return Frames(target, (before, after), poses, k, distances)
 
 
 @pytest.fixture
 def inputs():
-    rng = np.random.default_rng(1)
-    day_ids, night_ids = rng.integers(0, 19, (2, 1, 32, 48))
-    night_ids[:, :12] = SKY
-    return LossInputs(
-        day=view(100),
-        synthetic_night=view(200),
-        night=view(300),
-        synthetic_day=view(400),
-        day_frames=frames(500),
-        night_frames=frames(600),
-        teacher_disparity=torch.from_numpy(images(700, 1, 1, 32, 48) + 0.5),
-        day_labels=PseudoLabels(*tensors(day_ids, images(701, 1, 32, 48))),
-        night_labels=PseudoLabels(*tensors(night_ids)),
-    )
-
-
-def generator():
-    return torch.Generator().manual_seed(4)
+    return random_inputs()
 
 
 def by_hand(i, weights):
@@ -312,105 +257,6 @@ def test_speed_without_distances_is_an_error_and_one_side_is_enough(inputs):
 def test_nothing_to_train_is_an_error(inputs):
     with pytest.raises(ValueError, match='nothing to train'):
         TotalLoss(NOTHING)(inputs)
-
-
-def distil(**options):
-    weights = dataclasses.replace(NOTHING, depth_distillation=1)
-    return TotalLoss(weights, LossOptions(**options))
-
-
-def day_depth(inputs):
-    return disparity_to_depth(inputs.day.perceived.disparities[0], 0.1, 100)
-
-
-@pytest.mark.parametrize('space', DEPTH_SPACES)
-def test_the_teachers_scale_does_not_matter_in_any_space(inputs, space):
-    loss = distil(depth_space=space)
-    once = loss(inputs)['total']
-    assert once > 0.1
-    teacher = 30 * inputs.teacher_disparity
-    torch.testing.assert_close(
-        loss(dataclasses.replace(inputs, teacher_disparity=teacher))['total'], once
-    )
-    own = 7 / day_depth(inputs).detach()
-    perfect = loss(dataclasses.replace(inputs, teacher_disparity=own))['total']
-    assert float(perfect.detach()) == pytest.approx(0, abs=1e-9)
-
-
-@pytest.mark.parametrize('space', DEPTH_SPACES)
-@pytest.mark.parametrize('rows', [8, 24, 32])
-def test_a_teachers_sky_at_zero_disparity_asks_for_the_largest_depth(inputs, space, rows):
-    leaf = inputs.day.perceived.disparities[0]
-    with torch.no_grad():
-        leaf[:, :, :rows] = 0
-    teacher = 7 / day_depth(inputs).detach()
-    teacher[:, :, :rows] = 0
-    loss = distil(depth_space=space)
-    right = loss(dataclasses.replace(inputs, teacher_disparity=teacher))['total']
-    assert float(right.detach()) == pytest.approx(0, abs=1e-9)
-    with torch.no_grad():
-        leaf[:, :, :8] = 0.5
-    wrong = loss(dataclasses.replace(inputs, teacher_disparity=teacher))['total']
-    wrong.backward()
-    assert wrong.isfinite()
-    assert wrong > 1e-3
-    assert leaf.grad.isfinite().all()
-    assert leaf.grad[:, :, :8].mean() > 0  # less disparity is better
-
-
-@pytest.mark.parametrize('space', DEPTH_SPACES)
-def test_no_relative_term_pulls_on_the_scale_of_depth(inputs, space):
-    """Depth of every view times s: what the losses' gradient would do to s, at 1."""
-    scale = torch.ones((), dtype=torch.float64, requires_grad=True)
-    low, high = 1 / 100, 1 / 0.1
-
-    def scaled(view):
-        disparity = low + (high - low) * view.perceived.disparities[0].detach()
-        maps = {0: (scale * disparity - low) / (high - low)}
-        return View(view.image, view.perceived._replace(disparities=maps))
-
-    views = {
-        n: scaled(getattr(inputs, n)) for n in ('day', 'synthetic_night', 'night', 'synthetic_day')
-    }
-    weights = dataclasses.replace(
-        NOTHING, consistency=float(space != 'depth'), depth_distillation=1
-    )
-    loss = TotalLoss(weights, LossOptions(depth_space=space))
-    (pull,) = torch.autograd.grad(loss(dataclasses.replace(inputs, **views))['total'], scale)
-    assert abs(float(pull)) < 1e-9
-
-
-def test_the_teachers_scaled_depth_is_a_fixed_target(inputs):
-    """Were the ratio differentiated, a smaller depth would mean a smaller loss, without end."""
-    disparity = inputs.day.perceived.disparities[0]
-    depth = day_depth(inputs)
-    ratio = np.median(1 / depth.detach()) / np.median(inputs.teacher_disparity)
-    target = 1 / (inputs.teacher_disparity * ratio)
-    still = without_pull_on_scale(depth)
-    expected = torch.autograd.grad(depth_distillation(still, target, 1.0), disparity)
-    found = torch.autograd.grad(distil(depth_space='depth')(inputs)['total'], disparity)
-    torch.testing.assert_close(found, expected)
-
-
-def test_an_affine_teacher_may_have_its_zero_anywhere(inputs):
-    loss = distil(teacher_depth='affine')
-    terms = loss(inputs)
-    expected = affine_invariant_distillation(1 / day_depth(inputs), inputs.teacher_disparity)
-    torch.testing.assert_close(terms['depth_distillation/day'], expected)
-    shifted = 9 * inputs.teacher_disparity + 4
-    again = loss(dataclasses.replace(inputs, teacher_disparity=shifted))
-    torch.testing.assert_close(again['total'], terms['total'])
-    other = distil()(dataclasses.replace(inputs, teacher_disparity=shifted))['total']
-    assert abs(other - distil()(inputs)['total']) > 0.01
-
-
-def test_night_must_get_the_days_scale_right(inputs):
-    day = inputs.day.perceived
-    night = day._replace(disparities={s: d / 2 for s, d in day.disparities.items()})
-    weights = dataclasses.replace(NOTHING, consistency=1, consistency_synthetic=0)
-    doubled = View(inputs.day.image, night)
-    terms = TotalLoss(weights)(dataclasses.replace(inputs, synthetic_night=doubled))
-    assert terms['total'] > 0.05
 
 
 def test_soft_night_labels_mask_the_same_sky(inputs):

@@ -27,7 +27,7 @@ HEIGHT, WIDTH = 64, 96
 
 
 # As the workers have: sums in the same order.
-pytestmark = pytest.mark.usefixtures('one_thread')
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('one_thread')]
 
 
 @pytest.fixture(scope='module')
