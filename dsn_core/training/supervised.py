@@ -78,7 +78,12 @@ class SupervisedStage(lightning.LightningModule):
         loss = config.depth_weight * depth_part + config.label_weight * label_loss
         if not torch.isfinite(loss):
             require_finite(
-                {'depth_loss': depth_loss, 'edge_loss': edge_loss, 'label_loss': label_loss},
+                {
+                    'depth_loss': depth_loss,
+                    'edge_loss': edge_loss,
+                    'label_loss': label_loss,
+                    'their weighted sum': loss,
+                },
                 batch,
                 self.config.out / f'phase-{self.index}' / WORK,
                 self.global_step,
