@@ -168,7 +168,10 @@ def save_safetensors(path: Path, module: nn.Module, fields: Mapping[str, object]
     """Write the weights of ``module``, with ``fields`` as the header's entry HEADER."""
     with replacing(path) as beside:
         state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-        save_file(state, beside, metadata={HEADER: json.dumps(fields)})
+        try:
+            save_file(state, beside, metadata={HEADER: json.dumps(fields)})
+        except SafetensorError as error:  # what it makes of a full disk
+            raise OSError(str(error)) from error
 
 
 def _load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

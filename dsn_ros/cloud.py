@@ -21,6 +21,8 @@ CLOUD_DTYPE = np.dtype(
     ]
 )
 
+_BLOCK_BYTES = 2**18  # of points at a time: what lies in the cache is not fetched for every field
+
 
 def organised_cloud(perception: Perception) -> NDArray[np.void]:
     """(H, W) structured array of CLOUD_DTYPE in the camera's optical frame (REP 103).
@@ -33,14 +35,20 @@ def organised_cloud(perception: Perception) -> NDArray[np.void]:
         raise ValueError('a cloud needs a calibrated camera: no usable camera_info')
     height, width = perception.depth.shape
     cloud = np.empty((height, width), dtype=CLOUD_DTYPE)
-    z = np.where(np.isfinite(perception.depth), perception.depth, np.float32(np.nan))
     rays = perception.camera.rays()
-    cloud['x'] = rays[..., 0] * z
-    cloud['y'] = rays[..., 1] * z
-    cloud['z'] = z
-    # Little-endian, blue comes first, and a fourth byte that is to be 0.
-    colour = cv2.cvtColor(perception.image, cv2.COLOR_RGB2BGRA).view('<u4')[..., 0]
-    cloud['rgb'] = (colour & np.uint32(0x00FFFFFF)).view('<f4')
-    cloud['label'] = perception.labels
-    cloud['confidence'] = perception.confidence
+    x, y = rays[..., 0], rays[..., 1]
+    step = max(1, _BLOCK_BYTES // cloud[:1].nbytes)
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        part, depth = cloud[rows], perception.depth[rows]
+        z = np.where(np.isfinite(depth), depth, np.float32(np.nan))
+        part['x'] = x[rows] * z
+        part['y'] = y[rows] * z
+        part['z'] = z
+        # Little-endian, blue comes first, and a fourth byte that is to be 0.
+        colour = cv2.cvtColor(perception.image[rows], cv2.COLOR_RGB2BGRA).view('<u4')[..., 0]
+        colour &= np.uint32(0x00FFFFFF)
+        part['rgb'] = colour.view('<f4')
+        part['label'] = perception.labels[rows]
+        part['confidence'] = perception.confidence[rows]
     return cloud

@@ -7,7 +7,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['UNLIT_FACTOR', 'calibrated', 'dimmed', 'light_share', 'lookup_tables']
+from dsn_ros.grey import as_grey
+
+__all__ = [
+    'UNLIT_FACTOR',
+    'calibrated',
+    'dimmed',
+    'dimmed_in_the_dark',
+    'light_share',
+    'lookup_tables',
+]
 
 UNLIT_FACTOR = 0.5
 """What confidence is multiplied by where there is no light: how much rarer depth is right there
@@ -49,20 +58,34 @@ def calibrated(
 
 
 def light_share(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """How far each pixel of a picture (H, W, 3) RGB is lit: (H, W) float32, 0 to 1.
+    """How far each pixel of a picture, RGB or ``as_grey``, is lit: (H, W) float32, 0 to 1.
 
     0 where the surroundings are neither brighter nor more varied than the camera's noise, which is
     told by the evenest of the dark surroundings.
     """
-    height, width = image.shape[:2]
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)  # (H, W)
+    lit = _light_share(as_grey(image))
+    return np.ones(image.shape[:2], dtype=np.float32) if lit is None else lit
+
+
+def dimmed_in_the_dark(
+    confidence: NDArray[np.uint8], image: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """``confidence`` (H, W) ``dimmed`` by the ``light_share`` of its picture, RGB or grey."""
+    lit = _light_share(as_grey(image))
+    return confidence if lit is None else dimmed(confidence, lit)
+
+
+def _light_share(picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """``light_share`` of a grey picture (H, W); None where all of it is 1."""
+    height, width = picture.shape
+    grey = picture.astype(np.float32)
     blocks = (max(width // _BLOCK, 1), max(height // _BLOCK, 1))
     mean = cv2.resize(grey, blocks, interpolation=cv2.INTER_AREA)
-    square = cv2.resize(grey * grey, blocks, interpolation=cv2.INTER_AREA)
-    spread = np.sqrt(np.maximum(square - mean * mean, 0))
     dark = mean < _DARK
     if np.count_nonzero(dark) < _FEWEST_DARK * dark.size:
-        return np.ones((height, width), dtype=np.float32)
+        return None
+    square = cv2.resize(grey * grey, blocks, interpolation=cv2.INTER_AREA)
+    spread = np.sqrt(np.maximum(square - mean * mean, 0))
     noise = max(float(np.percentile(spread[dark], _QUIETEST)), _LEAST_NOISE)
     seen = np.maximum(_ramp(mean / noise, _BRIGHTNESS), _ramp(spread / noise, _TEXTURE))
     seen[~dark] = 1
@@ -72,9 +95,12 @@ def light_share(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def dimmed(confidence: NDArray[np.uint8], lit: NDArray[np.float32]) -> NDArray[np.uint8]:
     """``confidence`` (H, W), down to ``UNLIT_FACTOR`` of it where ``lit`` (H, W) is 0."""
-    factor = np.float32(UNLIT_FACTOR) + np.float32(1 - UNLIT_FACTOR) * lit
+    level = np.float32(1 - UNLIT_FACTOR) * lit
+    level += np.float32(UNLIT_FACTOR)
+    level *= confidence
     # A half is rounded down: without light even full confidence falls below one half.
-    return (confidence * factor + np.float32(0.49)).astype(np.uint8)
+    level += np.float32(0.49)
+    return level.astype(np.uint8)
 
 
 def _ramp(value: NDArray[Any], ends: tuple[float, float]) -> NDArray[np.float32]:

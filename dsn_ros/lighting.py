@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_ros.grey import as_grey
+
 __all__ = [
     'CONDITIONS',
     'FEATURES',
@@ -88,7 +90,7 @@ class Lighting:
         self._others.clear()
 
     def update(self, image: NDArray[np.uint8], stamp_ns: int) -> LightingState:
-        """Look at a picture (H, W, 3) RGB of any size, exposed at ``stamp_ns``.
+        """Look at a picture of any size, (H, W, 3) RGB or (H, W) grey, exposed at ``stamp_ns``.
 
         The first one decides at once, and so does one from before the last one (a bag that loops).
         """
@@ -116,14 +118,13 @@ class Lighting:
 
 
 def lighting_features(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Picture (H, W, 3) RGB → ``FEATURES`` (5,) of its grey values at 64 x 114, 0 to 1.
+    """Picture, RGB or ``as_grey``, → ``FEATURES`` (5,) of its grey at 64 x 114, 0 to 1.
 
     The lower decile and the median of all; the upper quartile of the upper third (the sky, between
     whatever stands before it); the share of black; ln of the median of the upper third against
     that of the rest.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(as_grey(image), (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
     upper = np.cumsum(np.bincount(small[:_SKY_ROWS].ravel(), minlength=256))
     lower = np.cumsum(np.bincount(small[_SKY_ROWS:].ravel(), minlength=256))
     both = upper + lower

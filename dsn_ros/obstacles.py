@@ -17,6 +17,9 @@ OBSTACLE_DTYPE = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('label', '
 _NEIGHBOURS = 3  # of the nine pixels around and at a pixel; a line one pixel wide has three
 _TALL = 4  # a costmap flattens height: the points are better spent on the plan
 _FARTHEST, _FINEST = 1000.0, 0.01  # metres
+_STRIP_BYTES = 2**18  # of a picture at a time: what lies in the cache is not fetched again
+_INDEX = 2**32 - 1
+_FAR_RANK = 0x7F800000 << 32  # from that of infinity on
 
 
 @dataclass(frozen=True)
@@ -77,25 +80,28 @@ def obstacle_cloud(
         raise ValueError(f'an obstacle cloud needs metric depth: {seen.scale.source}')
     if seen.camera is None:
         raise ValueError('an obstacle cloud needs a calibrated camera: no usable camera_info')
-    chosen = is_obstacle.take(seen.labels)
+    depth = seen.depth
+    labels = np.ascontiguousarray(seen.labels)
+    # A table of bytes: OpenCV looks up five times as fast as NumPy.
+    chosen = np.asarray(cv2.LUT(labels, is_obstacle.view(np.uint8))).view(np.bool_)
     if options.min_confidence > 0:
         chosen &= seen.confidence >= round(options.min_confidence * 255)
     chosen = _without_specks(chosen)
     # Along the axis it is no farther than the point: cheap, and leaves out +inf and NaN.
-    chosen &= (seen.depth > 0) & (seen.depth <= options.max_range)
+    chosen &= depth > 0
+    chosen &= depth <= options.max_range
     # Pixels that share a voxel even where they are farthest apart, at max_range.
     block = int(seen.camera.focal_length * options.voxel / options.max_range)
-    pixels = _nearest_of_blocks(np.where(chosen, seen.depth, np.float32(np.inf)), block)
-    z = seen.depth.ravel()[pixels]
+    pixels = _nearest_of_blocks(depth, chosen, block)
+    z = depth.ravel()[pixels]
     x, y = (seen.camera.rays()[..., axis].ravel()[pixels] * z for axis in (0, 1))
     squared = x * x + y * y + z * z
     near = np.flatnonzero(squared <= options.max_range**2)  # false for NaN, where no ray is known
-    near = near[np.argsort(squared[near], kind='stable')]
-    picked = near[_first_of_voxels(np.stack([x[near], y[near], z[near]]), options.voxel)]
-    picked = picked[: options.max_points]
-    cloud = np.empty((1, len(picked)), dtype=OBSTACLE_DTYPE)
-    cloud['x'], cloud['y'], cloud['z'] = x[picked], y[picked], z[picked]
-    cloud['label'] = seen.labels.ravel()[pixels[picked]]
+    points = np.stack([x[near], y[near], z[near]])
+    first = _nearest_of_voxels(points, squared[near], options.voxel)[: options.max_points]
+    cloud = np.empty((1, len(first)), dtype=OBSTACLE_DTYPE)
+    cloud['x'], cloud['y'], cloud['z'] = points[:, first]
+    cloud['label'] = labels.ravel()[pixels[near[first]]]
     return cloud
 
 
@@ -108,26 +114,62 @@ def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return kept
 
 
-def _nearest_of_blocks(depth: NDArray[np.float32], block: int) -> NDArray[np.intp]:
-    """Flat indices of the least depth in each block x block pixels, where one is finite."""
+def _nearest_of_blocks(
+    depth: NDArray[np.float32], chosen: NDArray[np.bool_], block: int
+) -> NDArray[np.intp]:
+    """Flat indices of the least depth of the ``chosen`` pixels in each block x block, in order.
+
+    Of equal ones the first. Blocks begin at the picture's first pixel and end at its last.
+    """
     if block < 2:
-        return np.flatnonzero(np.isfinite(depth))
+        return np.flatnonzero(chosen)
     height, width = depth.shape
-    rows, columns = -(-height // block), -(-width // block)
-    padded = np.full((rows * block, columns * block), np.float32(np.inf))
-    padded[:height, :width] = depth
-    blocks = padded.reshape(rows, block, columns, block).swapaxes(1, 2).reshape(-1, block**2)
-    best = blocks.argmin(axis=1)
-    some = np.flatnonzero(np.isfinite(blocks[np.arange(len(blocks)), best]))
-    v, u = np.divmod(best[some], block)
-    flat: NDArray[np.intp] = (some // columns * block + v) * width + some % columns * block + u
-    return flat
+    strip = block * max(1, _STRIP_BYTES // (8 * block * width))  # rows at a time
+    found = []
+    for top in range(0, height, strip):
+        rows = slice(top, top + strip)
+        ranks = _ranks(np.where(chosen[rows], depth[rows], np.float32(np.inf)), top * width)
+        least = _least(_least(ranks, block).T, block).T
+        found.append(least[least < _FAR_RANK])
+    return np.concatenate(found) & _INDEX
 
 
-def _first_of_voxels(points: NDArray[np.float32], width: float) -> NDArray[np.intp]:
-    """Indices, in order, of the first of the ``points`` (3, N) in each voxel."""
+def _ranks(distance: NDArray[np.float32], first: int = 0) -> NDArray[np.int64]:
+    """Distances from 0 on and, behind them, how many there were before: whole numbers.
+
+    They sort as distances do, equal ones by their place, which ``& _INDEX`` gives, counted from
+    ``first`` on: the bits of such floats are in the order of the floats.
+    """
+    ranks = distance.view(np.uint32).astype(np.int64)
+    ranks <<= 32
+    ranks |= np.arange(first, first + distance.size).reshape(distance.shape)
+    return ranks
+
+
+def _least(ranks: NDArray[np.int64], block: int) -> NDArray[np.int64]:
+    """(ceil(N / block), M): the least of each ``block`` rows of ``ranks`` (N, M)."""
+    least = ranks[::block].copy()
+    for i in range(1, min(block, len(ranks))):
+        each = ranks[i::block]
+        np.minimum(least[: len(each)], each, out=least[: len(each)])
+    return least
+
+
+def _nearest_of_voxels(
+    points: NDArray[np.float32], squared: NDArray[np.float32], width: float
+) -> NDArray[np.intp]:
+    """Indices of the nearest of the ``points`` (3, N) in each voxel, nearest first.
+
+    ``squared`` (N,): of their distances. Of equal ones the first counts as nearer.
+    """
+    if not squared.size:
+        return np.empty(0, dtype=np.intp)
     edges = np.array([[width], [width * _TALL], [width]], dtype=np.float32)
     # 21 bits an axis: the ranges above make no more than 10^5 voxels to each side.
     x, y, z = np.floor(points / edges).astype(np.int64) + (1 << 20)
-    _, first = np.unique((x << 42) | (y << 21) | z, return_index=True)
-    return np.sort(first)
+    voxels = (x << 42) | (y << 21) | z
+    order = np.argsort(voxels)
+    voxels = voxels[order]
+    begins = np.flatnonzero(np.concatenate([[True], voxels[1:] != voxels[:-1]]))
+    nearest = np.sort(np.minimum.reduceat(_ranks(squared)[order], begins))
+    return nearest & _INDEX

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from dsn_core.labels import UNLABELLED
 from dsn_ros.camera import Camera
-from dsn_ros.confidence import calibrated, dimmed, light_share, lookup_tables
+from dsn_ros.confidence import calibrated, dimmed_in_the_dark, lookup_tables
 from dsn_ros.engines import Prediction
+from dsn_ros.grey import as_grey
 from dsn_ros.lighting import Lighting, LightingState
 from dsn_ros.network import Network
 from dsn_ros.sanity import MEANING, Sanity, SanityOptions
@@ -130,9 +131,7 @@ class Pipeline:
         self.engine = engine
         self.options = options or PipelineOptions()
         names = engine.metadata.class_names
-        self._sky = np.zeros(256, dtype=np.bool_)
-        if 'sky' in names:
-            self._sky[names.index('sky')] = True
+        self._sky = names.index('sky') if 'sky' in names else None
         self._tables = lookup_tables(engine.metadata.confidence)
         self._lighting = Lighting(self.options.lighting_hold)
         self._measured: MeasuredScale | None = None
@@ -175,19 +174,20 @@ class Pipeline:
         depth, labels, confidence = (maps[index] for maps in prediction)
         start = time.perf_counter()
         self._sanity.options = self.options.sanity
-        faults = self._sanity.look(shown.image, frame.stamp_ns, depth, labels)
+        grey = as_grey(shown.image)
+        faults = self._sanity.look(shown.image, frame.stamp_ns, depth, labels, grey)
         looked = time.perf_counter()
         scale = self._scale(shown, depth, labels, confidence, faults)
         jumped = self._sanity.jumped(scale, frame.stamp_ns)
         scaled = time.perf_counter()
         self._lighting.hold = self.options.lighting_hold
-        lighting = self._lighting.update(shown.image, frame.stamp_ns)
+        lighting = self._lighting.update(grey, frame.stamp_ns)
         confidence = calibrated(confidence, lighting.condition, self._tables)
-        confidence = dimmed(confidence, light_share(shown.image))
+        confidence = dimmed_in_the_dark(confidence, grey)
         lit = time.perf_counter()
-        if scale.factor != 1.0:
-            depth = depth * np.float32(scale.factor)
-        depth = np.where(self._sky.take(labels), np.float32(np.inf), depth)
+        depth = depth * np.float32(scale.factor)  # a map of its own: the engine's may be shared
+        if self._sky is not None:
+            np.copyto(depth, np.inf, where=labels == self._sky)
         if self.options.min_confidence > 0:
             unsure = confidence < round(self.options.min_confidence * 255)
             depth[unsure] = np.nan

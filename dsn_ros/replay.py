@@ -136,8 +136,9 @@ class _Replay:
             times.append(time.perf_counter())
             reason = 'impossible stamp'
             stamp, frame_id = stamp_ns(image.header), image.header.frame_id
-            reason = 'impossible calibration'
+            reason = 'impossible transform'
             where = (self.poses.to_ground(frame_id, stamp), self.poses.to_odom(frame_id, stamp))
+            reason = 'impossible calibration'
             perception = self.pipeline.process(Frame(rgb, stamp, frame_id, self.camera, *where))
         except MessageError as error:
             self._drop(reason, error)

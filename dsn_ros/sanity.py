@@ -8,12 +8,14 @@ docs/reliability.md has what was measured: every limit lies far from all good dr
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dsn_core.labels import UNLABELLED
+from dsn_ros.grey import as_grey
 from dsn_ros.scale import Scale
 
 __all__ = ['CHECKS', 'MEANING', 'Sanity', 'SanityOptions']
@@ -96,13 +98,16 @@ class Sanity:
         stamp_ns: int,
         depth: NDArray[np.float32],
         labels: NDArray[np.uint8],
+        grey: NDArray[np.uint8] | None = None,
     ) -> tuple[str, ...]:
         """What speaks against a picture (H, W, 3) uint8 RGB and the network's answer to it.
 
         ``depth`` (H, W) in the network's units and ``labels`` (H, W) are as the network gave them.
-        ``image`` is kept until the next frame. Returns names of ``CHECKS``.
+        ``grey`` (H, W): the picture ``as_grey``, where that is there already. ``image`` is kept
+        until the next frame. Returns names of ``CHECKS``.
         """
-        found = [*_picture_faults(image), *_answer_faults(depth, labels)]
+        grey = as_grey(image) if grey is None else grey
+        found = [*_picture_faults(grey), *_answer_faults(depth, labels)]
         if self._frozen(image, stamp_ns):
             found.append('frozen')
         return tuple(each for each in self.options.checks if each in found)
@@ -141,26 +146,27 @@ class Sanity:
         return long and self._still + 1 >= _FEWEST
 
 
-def _picture_faults(image: NDArray[np.uint8]) -> Sequence[str]:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+def _picture_faults(grey: NDArray[np.uint8]) -> Sequence[str]:
     size = (min(grey.shape[1], _COLUMNS), min(grey.shape[0], _ROWS))
     small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    if _quantile(small, 0.99) < _BLACK:
+    below = _cumulated(small)
+    if _quantile(below, 0.99) < _BLACK:
         return ['black']
-    if np.count_nonzero(small >= _WHITE) >= _MOST_WHITE * small.size:
+    if small.size - below[_WHITE - 1] >= _MOST_WHITE * small.size:
         return ['white']
     across = cv2.absdiff(small[:, 1:], small[:, :-1])
     down = cv2.absdiff(small[1:], small[:-1])
-    steps = np.concatenate([across.ravel(), down.ravel()]).astype(np.uint8)
-    noise = min(_quantile(steps, 0.5), _MOST_NOISE)
-    return ['covered'] if _quantile(steps, 0.99) < max(_FLAT, _NOISE * noise) else []
+    below = _cumulated(across) + _cumulated(down)
+    noise = min(_quantile(below, 0.5), _MOST_NOISE)
+    return ['covered'] if _quantile(below, 0.99) < max(_FLAT, _NOISE * noise) else []
 
 
 def _answer_faults(depth: NDArray[np.float32], labels: NDArray[np.uint8]) -> Sequence[str]:
     found = []
-    some = depth[::_STEP, ::_STEP]
-    nearer, farther = np.percentile(some, [5, 95]) if np.isfinite(some).all() else (0, 0)
-    if not (nearer > 0 and farther > _ONE_DEPTH * nearer):
+    some = np.sort(depth[::_STEP, ::_STEP], axis=None)  # what is no number comes last
+    nearer, farther = (_percentile(some, share) for share in (0.05, 0.95))
+    finite = math.isfinite(some[0]) and math.isfinite(some[-1])
+    if not (finite and 0 < _ONE_DEPTH * nearer < farther):
         found.append('depth')
     few = labels[::_STEP, ::_STEP].ravel()
     classes = np.bincount(few, minlength=256)[:UNLABELLED]  # a network of depth alone labels none
@@ -174,7 +180,19 @@ def _same(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     return np.array_equal(image[few], other[few]) and np.array_equal(image, other)
 
 
-def _quantile(grey: NDArray[np.uint8], share: float) -> int:
-    """The value that ``share`` of ``grey`` reach at most."""
-    below = np.cumsum(np.bincount(grey.ravel(), minlength=256))
+def _percentile(ordered: NDArray[np.float32], share: float) -> float:
+    """Of numbers in ``ordered``, the one that ``share`` lie below, as np.percentile has it."""
+    at = share * (ordered.size - 1)
+    low = int(at)
+    first, second = (float(ordered[min(i, ordered.size - 1)]) for i in (low, low + 1))
+    return first + (at - low) * (second - first)
+
+
+def _cumulated(grey: NDArray[Any]) -> NDArray[np.intp]:
+    """(256,): how many of ``grey`` uint8 are at most so much."""
+    return np.cumsum(np.bincount(grey.ravel(), minlength=256))
+
+
+def _quantile(below: NDArray[np.intp], share: float) -> int:
+    """The value that ``share`` of those reach at most of whom ``below`` tells."""
     return int(np.searchsorted(below, share * below[-1]))

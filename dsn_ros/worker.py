@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.errors import printable
 from dsn_ros.camera import Camera
 from dsn_ros.diagnostics import NEWER, TOO_OLD, Statistics
 from dsn_ros.engines import Prediction
@@ -151,7 +152,7 @@ class Worker:
         except MessageError as error:
             message = arrival.message
             form = str(getattr(message, 'encoding', None) or getattr(message, 'format', ''))
-            self._drop(channel, f'unreadable {form[:30]}'.strip(), str(error))
+            self._drop(channel, f'unreadable {printable(form)[:30]}'.strip(), str(error))
         except Exception as error:  # whatever it is, the next frame may do better
             self._drop(channel, 'failed', f'{type(error).__name__}: {error}', error)
         return None
@@ -198,7 +199,7 @@ class Worker:
 
     def _answer(self, images: Sequence[NDArray[np.uint8]]) -> Prediction:
         try:
-            return self._engine.infer(np.stack(images))
+            return self._engine.infer(images[0][None] if len(images) == 1 else np.stack(images))
         except NoAnswerError:
             raise
         except Exception as error:  # this thread must live

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from dsn_core.data.damaged import Damaged
 from dsn_core.data.drives import Drive, DriveError, find_drives
 from dsn_core.data.sequencer import Sequencer
 from dsn_core.data.source import FrameSource, SourceFrame
@@ -85,18 +87,25 @@ def drive_files(drives: Sequence[Drive]) -> list[Path]:
 
 
 def drive_frames(drives: Sequence[Drive]) -> Iterator[SourceFrame]:
-    """All frames of ``drives``; each segment is a sequence. Raises DriveError naming the file."""
+    """All frames of ``drives`` that can be read; each segment is a sequence.
+
+    Raises UserError naming the drive of which too many cannot be.
+    """
     for drive in drives:
         poses = drive.poses()
         sequencer = Sequencer(drive.path.name)
+        damaged = Damaged(drive.path, drive.frames)
         for index in range(drive.frames):
+            image = damaged.picture(drive.image_file(index), partial(drive.image, index))
+            if image is None:
+                sequencer.cut()
+                continue
             time = index / drive.fps
             position = None if poses is None else poses[index, :, 3]
             segment = drive.segments[index] if drive.segments else 0
             place = sequencer.place(time, position, segment)
-            yield SourceFrame(
-                drive.image(index), drive.intrinsics, place.sequence, time, place.travelled
-            )
+            yield SourceFrame(image, drive.intrinsics, place.sequence, time, place.travelled)
+        damaged.tell()
 
 
 def _is_drive(path: Path) -> bool:

@@ -10,12 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.data.picture_file import read_picture
 from dsn_core.errors import UserError
 
 __all__ = ['DEPTH_UNITS', 'Drive', 'DriveError', 'DriveFrame', 'find_drives', 'read_poses']
@@ -90,8 +91,8 @@ class Drive:
     def read(self, index: int) -> DriveFrame:
         """Frame ``index``; raises DriveError naming the file that cannot be read."""
         stem = f'{index:06d}'
-        depth = _read(self.path / 'depth' / f'{stem}.png', cv2.IMREAD_UNCHANGED)
-        labels = _read(self.path / 'labels' / f'{stem}.png', cv2.IMREAD_UNCHANGED)
+        depth = self._read(self.path / 'depth' / f'{stem}.png', cv2.IMREAD_UNCHANGED)
+        labels = self._read(self.path / 'labels' / f'{stem}.png', cv2.IMREAD_UNCHANGED)
         return DriveFrame(
             self.image(index),
             depth.astype(np.float32) / np.float32(DEPTH_UNITS),
@@ -100,7 +101,7 @@ class Drive:
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """The picture (H, W, 3) RGB alone; raises DriveError naming the file."""
-        image = _read(self.image_file(index), cv2.IMREAD_COLOR)
+        image = self._read(self.image_file(index), cv2.IMREAD_COLOR)
         return np.ascontiguousarray(image[..., ::-1]).astype(np.uint8, copy=False)
 
     def image_file(self, index: int) -> Path:
@@ -114,7 +115,7 @@ class Drive:
         naming the file that is missing, as in drives drawn before there were instances.
         """
         path = self.path / 'instances' / f'{index:06d}.png'
-        return _read(path, cv2.IMREAD_UNCHANGED).astype(np.uint16, copy=False)
+        return self._read(path, cv2.IMREAD_UNCHANGED).astype(np.uint16, copy=False)
 
     @property
     def poses_file(self) -> Path:
@@ -135,6 +136,18 @@ class Drive:
         """K (3, 3), pixels."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
 
+    def _read(self, path: Path, flags: int) -> NDArray[Any]:
+        try:
+            picture = read_picture(path, flags)
+        except UserError as error:
+            raise DriveError(str(error)) from error
+        if picture.shape[:2] != (self.height, self.width):
+            raise DriveError(
+                f'{path} is {picture.shape[1]}x{picture.shape[0]}, but drive.json says '
+                f'{self.width}x{self.height}: copy it again'
+            )
+        return picture
+
 
 def read_poses(file: Path, frames: int | None = None) -> NDArray[np.float64]:
     """Poses (N, 3, 4) in a text file of 12 numbers a row, as KITTI's odometry has them.
@@ -150,13 +163,6 @@ def read_poses(file: Path, frames: int | None = None) -> NDArray[np.float64]:
     if frames is not None and len(rows) != frames:
         raise DriveError(f'{file} has {len(rows)} rows for {frames} frames: it must have as many')
     return rows.reshape(-1, 3, 4)
-
-
-def _read(path: Path, flags: int) -> NDArray[np.generic]:
-    picture = cv2.imread(str(path), flags)
-    if picture is None:
-        raise DriveError(f'{path} is missing or no picture')
-    return picture
 
 
 def find_drives(

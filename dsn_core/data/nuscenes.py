@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.data.damaged import Damaged
 from dsn_core.data.nuscenes_tables import (
     CONDITIONS,
     TABLES,
@@ -75,13 +76,21 @@ class NuScenesSource(FrameSource, kind='nuscenes'):
     def frames(self, work: Path) -> Iterator[SourceFrame]:
         del work
         scene = ''
+        damaged = Damaged(self.path, len(self._rows))
         for row in self._rows:
             if row.scene != scene:
                 scene = row.scene
                 sequencer = Sequencer(scene, self.max_gap)
+            file = self.path / row.file
+            bgr = damaged.picture(file, partial(read_picture, file))
+            if bgr is None:
+                sequencer.cut()
+                continue
             place = sequencer.place(row.time, row.position)
-            image = to_rgb(read_picture(self.path / row.file))
-            yield SourceFrame(image, row.intrinsics, place.sequence, row.time, place.travelled)
+            yield SourceFrame(
+                to_rgb(bgr), row.intrinsics, place.sequence, row.time, place.travelled
+            )
+        damaged.tell()
 
     def count(self) -> int:
         return len(self._rows)

@@ -71,7 +71,7 @@ def clips(files: Sequence[Path]) -> list[list[tuple[Path, float]]]:
 def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> NDArray[Any]:
     """Decode a picture as OpenCV does with ``flags`` (BGR), with no regard to EXIF orientation.
 
-    Raises UserError naming the file that is missing or damaged.
+    Raises UserError naming the file that is missing, damaged or cut short.
     """
     try:
         data = np.fromfile(path, dtype=np.uint8)
@@ -79,7 +79,7 @@ def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> NDArray[Any]:
         raise UserError(f'{path} cannot be read: {error.strerror or error}') from error
     if flags != cv2.IMREAD_UNCHANGED:
         flags |= cv2.IMREAD_IGNORE_ORIENTATION  # calibrations describe the sensor's own rows
-    picture = cv2.imdecode(data, flags) if data.size else None
+    picture = cv2.imdecode(data, flags) if _is_whole(data.tobytes()) else None
     if picture is None:
         raise UserError(f'{path} is no whole picture: delete it, or copy it again')
     return picture
@@ -88,6 +88,18 @@ def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> NDArray[Any]:
 def to_rgb(bgr: NDArray[Any]) -> NDArray[np.uint8]:
     """(H, W, 3) BGR uint8 → RGB."""
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a picture's file is not cut short, as far as its kind tells.
+
+    Decoders fill up with grey what is missing of a JPEG, or of a PNG, and say nothing.
+    """
+    if data[:2] == b'\xff\xd8':  # the end mark is after the last scan: a thumbnail has one, too
+        return data.rfind(b'\xff\xd9') > data.rfind(b'\xff\xda')
+    if data[:4] == b'\x89PNG':
+        return b'IEND' in data[-4096:]
+    return bool(data)
 
 
 def _text(file: Path) -> str:

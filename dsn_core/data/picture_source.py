@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsn_core.data.calibration import REMEDY, Calibration, camera_by_hand, check_camera_fields
+from dsn_core.data.damaged import Damaged
 from dsn_core.data.drives import read_poses
 from dsn_core.data.picture_file import (
     PICTURES,
@@ -95,7 +97,13 @@ class PicturesSource(FrameSource, kind='pictures'):
             calibration = Calibration.read(file) if file else None
             poses = self._poses(recording)
             sequencer = Sequencer(recording.name)
-            for index, (file_name, image, time, run) in enumerate(read(recording, self.fps)):
+            damaged = Damaged(recording.folder, len(recording.files))
+            for index, (file_name, image, time, run) in enumerate(
+                read(recording, self.fps, damaged)
+            ):
+                if image is None:
+                    sequencer.cut()
+                    continue
                 height, width = image.shape[:2]
                 try:
                     camera = camera_by_hand(width, height, self.intrinsics, self.fov)
@@ -121,6 +129,7 @@ class PicturesSource(FrameSource, kind='pictures'):
                     f'{recording.folder.name}/' if recording.folder.parent == self.path else ''
                 )
                 yield NamedFrame(frame, f'{within}{file_name}', pose)
+            damaged.tell()
 
     def count(self) -> int:
         return sum(
@@ -213,17 +222,22 @@ def _find(path: Path) -> list[_Recording]:
 
 
 def _picture_frames(
-    recording: _Recording, fps: float
-) -> Iterator[tuple[str, NDArray[np.uint8], float, int]]:
-    """Name, picture, seconds, and a number that changes where a new sequence begins."""
+    recording: _Recording, fps: float, damaged: Damaged
+) -> Iterator[tuple[str, NDArray[np.uint8] | None, float, int]]:
+    """Name, picture, seconds, and a number that changes where a new sequence begins.
+
+    None in the place of a picture that is left out.
+    """
     for number, clip in enumerate(clips(recording.files)):
         for file, frame in clip:
-            yield file.stem, to_rgb(read_picture(file)), frame / fps, number
+            bgr = damaged.picture(file, partial(read_picture, file))
+            yield file.stem, None if bgr is None else to_rgb(bgr), frame / fps, number
 
 
 def _video_frames(
-    recording: _Recording, fps: float
+    recording: _Recording, fps: float, damaged: Damaged
 ) -> Iterator[tuple[str, NDArray[np.uint8], float, int]]:
+    del damaged  # a decoder bridges what it cannot read by itself
     (file,) = recording.files
     capture = cv2.VideoCapture(str(file))
     try:

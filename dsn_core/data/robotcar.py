@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dsn_core.data.damaged import Damaged
 from dsn_core.data.picture_file import read_picture
 from dsn_core.data.robotcar_camera import (
     MODELS,
@@ -100,8 +101,12 @@ class RobotCarSource(FrameSource, kind='robotcar'):
         sequencer = Sequencer(self.path.resolve().name, self.max_gap)
         brightness = float('nan')
         last: tuple[int, NDArray[np.float64]] | None = None
+        damaged = Damaged(self.path, len(self._pictures))
         for file in self._pictures:
-            raw = read_picture(file, cv2.IMREAD_UNCHANGED)
+            raw = damaged.picture(file, partial(read_picture, file, cv2.IMREAD_UNCHANGED))
+            if raw is None:
+                sequencer.cut()
+                continue
             last_brightness, brightness = brightness, float(raw.mean())
             if abs(brightness - last_brightness) > self.max_brightness_jump:  # not for nan
                 sequencer.cut()
@@ -118,6 +123,7 @@ class RobotCarSource(FrameSource, kind='robotcar'):
                         continue
                 last = piece, position
             yield file, raw, sequencer.place(time, position, piece)
+        damaged.tell()
 
     def count(self) -> int:
         return len(self._pictures)

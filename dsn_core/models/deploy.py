@@ -136,8 +136,8 @@ class DeployNet(nn.Module):
         return depth, _doubled(labels, finest), _doubled(confidence, finest)
 
     @classmethod
-    def from_onnx(cls, path: Path) -> 'DeployNet':
-        """The network whose parameters are those of the deploy graph ``path`` (fp32 or fp16).
+    def from_onnx(cls, path: Path, data: bytes | None = None) -> 'DeployNet':
+        """The network whose parameters are those of a deploy graph, ``data`` or else ``path``.
 
         Raises ValueError if the graph's parameters are not those of the variant it says it is.
         """
@@ -146,7 +146,7 @@ class DeployNet(nn.Module):
 
         from dsn_core.metadata import METADATA_KEY, ModelMetadata
 
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load_from_string(path.read_bytes() if data is None else data)
         props = {p.key: p.value for p in model.metadata_props}
         if METADATA_KEY not in props:
             raise ValueError(f'{path} has no {METADATA_KEY!r} metadata: export it with dsn export')

@@ -69,7 +69,7 @@ def read_inverse_depth(path: Path) -> NDArray[np.float32]:
 def _write(path: Path, picture: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     ok, data = cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 6])
     assert ok, 'an 8- or 16-bit picture can always be encoded'
-    with replacing(path) as beside:
+    with replacing(path, durable=False) as beside:
         beside.write_bytes(data.tobytes())
 
 

@@ -11,6 +11,7 @@ objective by the names of its terms, each a mean over pixels (or patches) and pi
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dsn_core.models.cyclegan import Discriminator, Generator
+from dsn_core.training.not_finite import require_finite
 from dsn_core.training.run_log import RunLog
 from dsn_core.training.trainer_config import TrainerConfig
 from dsn_core.training.translate_config import TranslateConfig
@@ -70,7 +72,7 @@ class CycleGanStage(lightning.LightningModule):
     A batch is one of ``UnpairedCrops``. The learning rate is constant for ``config.epochs`` of
     ``epoch_steps`` steps and then falls linearly, step by step, to zero after ``decay_epochs``.
     ``settings.channels_last`` is not followed: with instance normalisation it is slower.
-    Raises FloatingPointError naming the loss, the step and the frames if a loss is not finite.
+    Raises NotFiniteError naming the loss, the step and the frames if a loss is not finite.
     """
 
     optimizers_per_step = 2
@@ -78,8 +80,14 @@ class CycleGanStage(lightning.LightningModule):
     """The terms of ``loss_names``, averaged over about the last 100 steps."""
 
     def __init__(
-        self, config: TranslateConfig, epoch_steps: int, settings: TrainerConfig, seed: int
+        self,
+        config: TranslateConfig,
+        epoch_steps: int,
+        settings: TrainerConfig,
+        seed: int,
+        work: Path,
     ) -> None:
+        """``work`` is where a batch whose loss is not finite is left."""
         super().__init__()
         self.automatic_optimization = False
         self.generators = nn.ModuleDict({d: Generator(config.width, config.blocks) for d in OTHER})
@@ -96,6 +104,7 @@ class CycleGanStage(lightning.LightningModule):
         self._epoch_steps = epoch_steps
         self._passes = settings.passes
         self._seed = seed
+        self._work = work
         self._shown: dict[str, Tensor] = {}
 
     @property
@@ -214,14 +223,8 @@ class CycleGanStage(lightning.LightningModule):
         return self._pools[domain].exchange(made.detach(), seeds)
 
     def _require_finite(self, terms: Mapping[str, Tensor], batch: Mapping[str, Any]) -> None:
-        values = torch.stack([term.detach() for term in terms.values()]).tolist()
-        for name, value in zip(terms, values, strict=True):
-            if not np.isfinite(value):
-                frames = ', '.join(n for d in OTHER for n in batch[f'{d}_name'])
-                raise FloatingPointError(
-                    f'step {self.step}: {name} is {value} (frames {frames}): lower '
-                    f'translate.learning_rate'
-                )
+        remedy = 'lower translate.learning_rate'
+        require_finite(terms, batch, self._work, self.step, remedy)
 
 
 def _squared_to(scores: Tensor, target: float) -> Tensor:

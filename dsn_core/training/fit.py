@@ -9,6 +9,7 @@ import logging
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from dsn_core.errors import ConfigError
+from dsn_core.errors import ConfigError, UserError
+from dsn_core.files import replacing
 from dsn_core.training import world
 from dsn_core.training.run import WORK
 from dsn_core.training.run_log import RunLog
@@ -55,8 +57,9 @@ def fit(
     - ``optimizers_per_step`` (1), where its optimisation is manual: Lightning counts each one's;
     - ``end_of_epoch(step, log, name)``, called on all processes after every ``epoch_steps``.
 
-    Returns with the state saved; raises KeyboardInterrupt if it was stopped, ConfigError if the
-    batch can't be split evenly.
+    Returns with the state saved, whole at every moment. Raises KeyboardInterrupt if it was
+    stopped, ConfigError if the batch can't be split evenly, UserError if the state cannot be
+    written (the one before stays) or a sample cannot be read.
     """
     name = folder.name
     world_size = world.size()
@@ -107,10 +110,20 @@ def fit(
             trainer.fit(
                 stage, loader, ckpt_path=str(state) if state.exists() else None, weights_only=True
             )
+    except UserError as error:
+        raise _told_by_worker(error) from error
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt(f'{name} stopped: run again to go on') from error
     if keeper.step < steps:
         raise KeyboardInterrupt(f'{name} stopped at step {keeper.step}: run again to go on')
+
+
+def _told_by_worker(error: UserError) -> UserError:
+    """The error itself: that of a process that reads samples comes with its traceback as text."""
+    text = str(error.args[0]) if error.args else ''
+    if 'Original Traceback' not in text:
+        return error
+    return UserError(text.rstrip().splitlines()[-1].partition('Error: ')[2])
 
 
 def _steps_taken(state: Path) -> int:
@@ -215,7 +228,9 @@ class _Keeper(Callback):
             self._save(trainer)
 
     def _save(self, trainer: Any) -> None:
-        trainer.save_checkpoint(self._state)
+        # Lightning writes over the state before, which a full disk or a kill would leave half.
+        with replacing(self._state) if not world.rank() else nullcontext(self._state) as beside:
+            trainer.save_checkpoint(beside)
         self._saved = time.monotonic()
 
     def _tell(self, trainer: Any) -> None:

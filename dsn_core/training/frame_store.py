@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from dsn_core.data.source import FrameSource, SourceFrame
 from dsn_core.errors import ConfigError, UserError
-from dsn_core.files import replacing
+from dsn_core.files import has_content, replacing
 
 __all__ = ['FrameStore', 'Thinning', 'store_frames', 'write_picture']
 
@@ -88,7 +88,7 @@ def write_picture(path: Path, picture: NDArray[np.uint8], quality: int = 95) -> 
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
     ok, data = cv2.imencode('.jpg', picture[..., ::-1], flags)
     assert ok, 'an 8-bit picture can always be encoded'
-    with replacing(path) as beside:
+    with replacing(path, durable=False) as beside:
         beside.write_bytes(data.tobytes())
 
 
@@ -182,7 +182,7 @@ def store_frames(
             last = frame.sequence
             path = folder / f'{len(index.time):06d}.jpg'
             index.add(frame, sequence)
-            if not path.exists():
+            if not has_content(path):
                 size = (width, height)
                 shrinks = frame.image.shape[1] >= width
                 how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC

@@ -9,7 +9,6 @@ import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dsn_core.checkpoint import CheckpointInfo
@@ -28,6 +27,7 @@ from dsn_core.models.pose import PoseNet
 from dsn_core.training import world
 from dsn_core.training.average import MovingAverage
 from dsn_core.training.label_free_config import ScheduleConfig
+from dsn_core.training.not_finite import require_finite
 from dsn_core.training.run_log import RunLog
 from dsn_core.training.validation import validate
 from dsn_core.visual import colourise_depth, overlay
@@ -115,7 +115,9 @@ class JointStage(lightning.LightningModule):
             hash((self._seed, self.global_step, index, world.rank())) % 2**63
         )
         terms = self.loss(inputs, generator)
-        self._require_finite(terms, batch)
+        if not torch.isfinite(terms['total']):
+            remedy = 'lower the learning rate'
+            require_finite(terms, batch, self._work, self.global_step, remedy)
         values = {name: value.detach() for name, value in terms.items()}
         self.log('total', values.pop('total'), prog_bar=True)
         self.log_dict(values)
@@ -220,20 +222,6 @@ class JointStage(lightning.LightningModule):
             )
             for i, d in enumerate(domains)
         }
-
-    def _require_finite(self, terms: Mapping[str, Tensor], batch: Mapping[str, Any]) -> None:
-        if torch.isfinite(terms['total']):
-            return
-        bad, value = next((n, v.item()) for n, v in terms.items() if not torch.isfinite(v))
-        names = [n for key in ('day_name', 'night_name') for n in batch.get(key, ())]
-        kept = self._work / f'not-finite-{world.rank()}.safetensors'
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {k: v.detach().cpu() for k, v in batch.items() if isinstance(v, Tensor)}
-        save_file({k: v.contiguous() for k, v in tensors.items()}, kept)
-        raise FloatingPointError(
-            f'step {self.global_step}: {bad} is {value} on {", ".join(names)}; the '
-            f'batch is kept as {kept}: look at those frames, or lower the learning rate'
-        )
 
 
 def _split(perceived: Perceived, parts: int) -> list[Perceived]:

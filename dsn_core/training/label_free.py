@@ -51,7 +51,7 @@ def train_label_free(
     translate the frames, in this process's stead.
 
     Raises UserError naming the field, file or frame that cannot be used; KeyboardInterrupt when
-    stopped, FloatingPointError naming the term that is not finite. Run again, it goes on.
+    stopped, NotFiniteError naming the term that is not finite. Run again, it goes on.
     """
     world.join()
     if last not in STAGES:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from dsn_core.files import has_content
 from dsn_core.processes import Runner
 from dsn_core.teachers import DepthTeacher, Labels, LabelTeacher
 from dsn_core.teachers.storage import read_labels, write_inverse_depth, write_labels
@@ -106,7 +107,7 @@ class _Worker:
             said = self._teacher(images, [f'{chunk.name}/{store.name(i)}' for i in batch])
             for place, index in enumerate(batch):
                 path = _path(chunk.out, store, index)
-                if not path.exists():
+                if not has_content(path):
                     self._write(path, said, place)
 
 
@@ -125,7 +126,7 @@ def _depth_worker(teacher: DepthTeacher, device: str | None) -> _Worker:
 
 
 def _is_made(folder: Path, store: FrameStore, index: int) -> bool:
-    return _path(folder, store, index).exists()
+    return has_content(_path(folder, store, index))
 
 
 def _path(folder: Path, store: FrameStore, index: int) -> Path:

@@ -8,10 +8,38 @@ import torch
 from torch.utils.data import Dataset
 
 from dsn_core.data.augment import random_view, worse_camera
-from dsn_core.data.drives import Drive
+from dsn_core.data.damaged import Damaged
+from dsn_core.data.drives import Drive, DriveError, DriveFrame
 from dsn_core.training.supervised_config import PhaseConfig, SupervisedConfig
 
-__all__ = ['DriveSamples']
+__all__ = ['DriveSamples', 'WholeFrames']
+
+
+class WholeFrames:
+    """The frames of drives one after the other, of which damaged ones are left out."""
+
+    def __init__(self, drives: Sequence[Drive]) -> None:
+        self.drives = list(drives)
+        self.ends = np.cumsum([d.frames for d in self.drives])
+        folders = ', '.join(dict.fromkeys(str(d.path.parent) for d in self.drives))
+        self._damaged = Damaged(folders, int(self.ends[-1]))
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def read(self, index: int) -> tuple[Drive, DriveFrame]:
+        """Frame ``index`` and its drive, or the next one that can be read.
+
+        Raises UserError where too many cannot be.
+        """
+        while True:
+            which = int(np.searchsorted(self.ends, index, side='right'))
+            drive = self.drives[which]
+            try:
+                return drive, drive.read(index - int(self.ends[which]) + drive.frames)
+            except DriveError as error:
+                self._damaged.leave_out(error, index)
+            index = (index + 1) % len(self)
 
 
 class DriveSamples(Dataset[dict[str, Any]]):
@@ -22,8 +50,7 @@ class DriveSamples(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, drives: Sequence[Drive], config: SupervisedConfig, phase: int) -> None:
-        self.drives = list(drives)
-        self.ends = np.cumsum([d.frames for d in self.drives])
+        self.frames = WholeFrames(drives)
         self.config = config
         self.phase: PhaseConfig = config.phases[phase]
         self.phase_index = phase
@@ -41,11 +68,7 @@ class DriveSamples(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.config.seed, self.phase_index, index])
-        pick = int(rng.integers(self.ends[-1]))
-        which = int(np.searchsorted(self.ends, pick, side='right'))
-        drive = self.drives[which]
-        before = int(self.ends[which - 1]) if which else 0
-        frame = drive.read(pick - before)
+        drive, frame = self.frames.read(int(rng.integers(len(self.frames))))
         view, focal_factor = random_view(
             frame, self.phase.height, self.phase.width, rng, self.config.max_zoom
         )

@@ -20,8 +20,10 @@ from dsn_core.pretrained import initialise
 from dsn_core.training import world
 from dsn_core.training.average import MovingAverage
 from dsn_core.training.fit import fit
+from dsn_core.training.not_finite import require_finite
+from dsn_core.training.run import WORK
 from dsn_core.training.run_log import RunLog
-from dsn_core.training.samples import DriveSamples
+from dsn_core.training.samples import DriveSamples, WholeFrames
 from dsn_core.training.supervised_config import PhaseConfig, SupervisedConfig
 from dsn_core.training.trainer_config import TrainerConfig
 from dsn_core.training.validation import validate
@@ -48,6 +50,7 @@ class SupervisedStage(lightning.LightningModule):
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = MovingAverage(network, config.ema_decay)
         self.config = config
+        self.index = phase
         self.phase: PhaseConfig = config.phases[phase]
         self.register_buffer('class_weights', class_weights)
         if not self.phase.encoder_rate:
@@ -89,9 +92,17 @@ class SupervisedStage(lightning.LightningModule):
         depth_part = depth_loss + config.depth_gradient_weight * edge_loss
         loss = config.depth_weight * depth_part + config.label_weight * label_loss
         if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f'step {self.global_step}: depth loss {float(depth_part)}, '
-                f'label loss {float(label_loss)}: lower phases.learning_rate'
+            require_finite(
+                {
+                    'depth_loss': depth_loss,
+                    'edge_loss': edge_loss,
+                    'label_loss': label_loss,
+                    'their weighted sum': loss,
+                },
+                batch,
+                self.config.out / f'phase-{self.index}' / WORK,
+                self.global_step,
+                'lower phases.learning_rate',
             )
         self.log_dict(
             {
@@ -217,9 +228,11 @@ def _class_weights(drives: list[Drive], config: SupervisedConfig) -> Tensor:
     """(C,) weights: one over the root of how often a class occurs, within a factor of ten."""
     rng = np.random.default_rng(config.seed)
     counts = np.zeros(256, dtype=np.int64)
+    frames = WholeFrames(drives)
     for _ in range(_CLASS_WEIGHT_SAMPLES):
-        drive = drives[int(rng.integers(len(drives)))]
-        labels = drive.read(int(rng.integers(drive.frames))).labels
+        which = int(rng.integers(len(drives)))
+        within = int(rng.integers(drives[which].frames))
+        _, (_, _, labels) = frames.read(int(frames.ends[which]) - drives[which].frames + within)
         counts += np.bincount(labels.ravel(), minlength=256)
     counts[UNLABELLED] = 0
     share = counts[: len(CITYSCAPES)] / counts.sum()

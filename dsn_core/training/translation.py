@@ -31,6 +31,7 @@ from dsn_core.training.chunks import Chunk, chunks_of, missing_batches, spread
 from dsn_core.training.cyclegan import OTHER, CycleGanStage, to_picture
 from dsn_core.training.fit import fit
 from dsn_core.training.frame_store import FrameStore, write_picture
+from dsn_core.training.run import WORK
 from dsn_core.training.run_log import RunLog
 from dsn_core.training.trainer_config import TrainerConfig
 from dsn_core.training.translate_config import TranslateConfig
@@ -136,7 +137,7 @@ def _train(
         seed=seed,
     )
     torch.manual_seed(seed)
-    stage = CycleGanStage(config, epoch_steps, settings, seed)
+    stage = CycleGanStage(config, epoch_steps, settings, seed, folder / WORK)
     fit(
         stage,
         crops,

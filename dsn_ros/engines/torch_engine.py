@@ -32,7 +32,7 @@ class TorchEngine(Engine):
             torch.set_num_threads(threads)
         dtype = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}[precision]
         try:
-            network: Any = DeployNet.from_onnx(model.path)
+            network: Any = DeployNet.from_onnx(model.path, model.data)
         except ValueError as error:
             raise EngineError(f'{error}; use another engine') from error
         self._network = network.eval().to(

@@ -11,8 +11,9 @@ from support.bag_factory import RAW_ENCODINGS, START_NS, Recording, picture, sto
 from support.stand_in_engine import CAR, HEIGHT, ROAD, SKY, WIDTH, StandInEngine
 from support.stripes import striped
 
+from dsn_ros.bag_poses import BagPoses
 from dsn_ros.cli_options import pipeline_options
-from dsn_ros.errors import BagError, UserError
+from dsn_ros.errors import BagError, MessageError, UserError
 from dsn_ros.message_builders import BagMessages
 from dsn_ros.pipeline import PipelineOptions
 from dsn_ros.replay import ReplayOptions, replay
@@ -283,3 +284,20 @@ def test_real_bags(shared_data, tmp_path, name, topic, frames):
     out = contents(tmp_path / 'out')
     for kind in ('depth', 'labels'):
         assert len(out[f'/perception/{kind}/image']) == frames
+
+
+def test_a_transform_that_cannot_be_used_is_not_blamed_on_the_calibration(tmp_path, monkeypatch):
+    bag = Recording().frames('/image', 3, info='/camera_info').write(tmp_path / 'bag')
+
+    stamps = []
+
+    def lookup(poses, frame_id, at):
+        stamps.append(at)
+        if len(stamps) == 2:
+            raise MessageError(f'tf of {frame_id} cannot be used')
+        return None
+
+    monkeypatch.setattr(BagPoses, 'to_odom', lookup)
+    metrics = replay(bag, tmp_path / 'out', StandInEngine())
+    assert metrics['dropped'] == {'impossible transform': 1}
+    assert metrics['problems'] == ['tf of camera cannot be used']

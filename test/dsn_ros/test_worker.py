@@ -136,6 +136,8 @@ def test_what_can_not_be_decoded_is_counted_and_the_next_is_seen():
     report = bench.run(message(1, 'rgb99'))
     assert report.dropped == {'unreadable rgb99': 1}
     assert report.last_error == 'no rgb99'
+    report = Bench().run(message(1, 'rgb\n\x1b[2J99'))
+    assert report.dropped == {r'unreadable rgb\n\x1b[2J99': 1}  # no text that commands a terminal
     bench = Bench()
     report = bench.run(message(66), message(67))
     assert bench.out == [67]

@@ -1,6 +1,7 @@
 """The CycleGAN stage: its losses, its pools, its schedule, and that it resumes exactly."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from support.frame_store_factory import smooth_pictures, write_store
 torch = pytest.importorskip('torch', reason='torch is not installed')
 pytest.importorskip('lightning', reason='lightning is not installed')
 
+from safetensors.torch import load_file
 from torch import nn
 
 from dsn_core.training.cyclegan import CycleGanStage, ImagePool, to_picture
@@ -39,9 +41,9 @@ def stores(tmp_path_factory):
     }
 
 
-def make_stage(config=TINY, settings=SETTINGS, seed=5, kind=CycleGanStage):
+def make_stage(config=TINY, settings=SETTINGS, seed=5, kind=CycleGanStage, work=Path('not-there')):
     torch.manual_seed(seed)
-    return kind(config, EPOCH, settings, seed)
+    return kind(config, EPOCH, settings, seed, work)
 
 
 def train(stage, stores, folder, config=TINY, settings=SETTINGS, steps=2 * EPOCH):
@@ -263,7 +265,7 @@ def test_resumed_is_unbroken(stores, tmp_path):
         train(make_stage(kind=Stopped), stores, tmp_path / 'resumed', settings=often)
     # Other weights and another seed of torch: what counts is what was saved.
     torch.manual_seed(99)
-    stage = train(CycleGanStage(TINY, EPOCH, SETTINGS, 5), stores, tmp_path / 'resumed')
+    stage = train(CycleGanStage(TINY, EPOCH, SETTINGS, 5, tmp_path), stores, tmp_path / 'resumed')
     expected, found = (state_of(tmp_path / each) for each in ('unbroken', 'resumed'))
     assert expected['pools']['day'].shape == (1, 2, 3, 32, 32)
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
@@ -356,13 +358,16 @@ def test_mixed_precision_keeps_losses_in_full(stores, tmp_path):
 
 @pytest.mark.parametrize('broken', ['generators', 'discriminators'])
 def test_what_is_not_finite_is_named(stores, tmp_path, broken):
-    stage = make_stage()
+    stage = make_stage(work=tmp_path / 'work')
     with torch.no_grad():
         next(getattr(stage, broken)['night'].parameters()).fill_(np.inf)
     with pytest.raises(FloatingPointError) as caught:
         train(stage, stores, tmp_path)
-    assert str(caught.value).startswith('step 0: gan_night is nan (frames day/00000')
+    assert str(caught.value).startswith('step 0: gan_night is nan on day/00000')
     assert ', night/00000' in str(caught.value)
+    kept = load_file(tmp_path / 'work' / 'not-finite-0.safetensors')
+    assert str(tmp_path / 'work' / 'not-finite-0.safetensors') in str(caught.value)
+    assert set(kept) == {'day', 'night', 'index'}
 
 
 def test_pictures_are_rounded():

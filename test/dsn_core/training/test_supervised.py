@@ -12,10 +12,12 @@ pytest.importorskip('lightning', reason='lightning is not installed')
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from dsn_core.checkpoint import load_checkpoint
 from dsn_core.data.drives import DriveError, find_drives
 from dsn_core.errors import ConfigError
+from dsn_core.training.not_finite import NotFiniteError
 from dsn_core.training.samples import DriveSamples
 from dsn_core.training.supervised import SupervisedStage, train_supervised
 from dsn_core.training.supervised_config import PhaseConfig, SupervisedConfig
@@ -152,5 +154,11 @@ def test_non_finite_loss_names_the_terms(drives, tmp_path):
     stage = SupervisedStage(network, conf, 0, torch.ones(19))
     sample = DriveSamples(find_drives([drives], 'train'), conf, 0)[0]
     batch = {k: v[None].repeat(2, *[1] * v.ndim) for k, v in sample.items()}
-    with pytest.raises(FloatingPointError, match='label loss nan'):
+    with pytest.raises(
+        NotFiniteError, match='step 0: label_loss is nan; the batch is kept'
+    ) as told:
         stage.training_step(batch, 0)
+    (kept,) = tmp_path.glob('phase-0/work/not-finite-0.safetensors')
+    assert str(kept) in str(told.value)
+    for key, tensor in load_file(kept).items():
+        assert torch.equal(tensor, batch[key])

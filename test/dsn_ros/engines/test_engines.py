@@ -162,3 +162,15 @@ def test_importing_the_package_loads_no_engine(python_environment: dict[str, str
     )
     done = subprocess.check_output([sys.executable, '-c', code], env=python_environment, text=True)
     assert done.strip() == '[]'
+
+
+@pytest.mark.parametrize('name', [n for n in USABLE if n.endswith(':cpu')])
+def test_what_was_checked_is_what_runs_whatever_lies_there_a_moment_later(
+    name: str, tiny_model: Path, tmp_path: Path
+):
+    path = tmp_path / 'model.onnx'
+    path.write_bytes(tiny_model.read_bytes())
+    model = read_model(path)
+    path.write_bytes(b'another file')
+    with engine_class(name.split(':')[0])(model, 'CPU', 'fp32') as engine:
+        assert self_test(engine).failure('fp32') is None
