@@ -21,7 +21,7 @@ ROWS: tuple[dict[str, tuple[str, tuple[str, ...]]], ...] = (
             'replay, infer, train, evaluate, ...',
             (
                 *('replay*', 'infer', 'fleet', 'fleet_worker', 'train', 'ablate', 'evaluat*'),
-                *('calibrate*', 'simulated_bag', 'lighting_fit', 'installed'),
+                *('calibrat*', 'export_int8', 'simulated_bag', 'lighting_fit', 'installed'),
             ),
         ),
         'node': (
@@ -58,7 +58,7 @@ ROWS: tuple[dict[str, tuple[str, tuple[str, ...]]], ...] = (
             'frame in, perception out',
             (
                 *('pipeline', 'view', 'scale*', 'lighting', 'sanity', 'confidence', 'network'),
-                *('cloud', 'obstacles'),
+                *('cloud', 'grey', 'obstacles'),
             ),
         ),
     },
@@ -78,7 +78,10 @@ ROWS: tuple[dict[str, tuple[str, tuple[str, ...]]], ...] = (
         'core.teachers': ('pseudo-labels', ('teachers',)),
         'core.export': (
             'the deploy graph, Table 4',
-            ('export', 'profile', 'checkpoint', 'pretrained'),
+            (
+                *('export', 'int8', 'profile', 'checkpoint', 'pretrained', 'weight_files'),
+                'efficientnet_weights',
+            ),
         ),
         'core.data': ('where frames come from', ('data',)),
     },
