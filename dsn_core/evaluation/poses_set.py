@@ -139,11 +139,6 @@ def _with_neighbours(
         around: list[NamedFrame] = []
         index = 0
         for named in group:
-            if around and named.frame.image.shape != around[0].frame.image.shape:
-                raise UserError(
-                    f'{named.name} is of another size than {around[0].name}: pictures of one '
-                    'drive must be alike'
-                )
             around.append(named)
             if len(around) > index + reach:
                 yield around, index

@@ -57,7 +57,7 @@ def test_the_shipped_weights_on_frames_of_the_demo_bag_not_calibrated_on(tmp_pat
     model = quantise(plain, demo_frames(0, 43), limit=Loss(0.08, 1.0, 0.05)).model
     out = tmp_path / 'int8.onnx'
     out.write_bytes(model.SerializeToString())
-    assert out.stat().st_size < 0.55 * default_model().stat().st_size  # of weights kept as half
+    assert out.stat().st_size < 0.8 * default_model().stat().st_size  # of weights kept as half
     images = np.stack(demo_frames(6, 35))
     with load_engine(default_model(), CPU[-1], 'fp32') as engine:
         expected = engine.infer(images)

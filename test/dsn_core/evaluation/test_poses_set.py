@@ -192,6 +192,10 @@ def test_what_is_wrong_is_named(folder):
         list(the_set(folder, poses='short.txt').samples(folder))
     with pytest.raises(ConfigError, match=r'the camera of .* is not known'):
         list(the_set(folder, intrinsics=()).samples(folder))
-    cv2.imwrite(str(folder / '004.png'), np.zeros((80, 128, 3), np.uint8))
-    with pytest.raises(UserError, match='004 is of another size than 00'):
-        list(the_set(folder).samples(folder))
+
+
+def test_a_picture_of_another_size_is_left_out_by_name(folder, caplog):
+    cv2.imwrite(str(folder / '007.png'), np.zeros((80, 128, 3), np.uint8))
+    names = [sample.name for sample in the_set(folder).samples(folder)]
+    assert names == [f'{i:03d}' for i in range(7)]
+    assert '007.png is 128x80, the other pictures are 256x160' in caplog.text
