@@ -90,6 +90,9 @@ def _start(name: str, stage: JointStage, how: NetworkTraining) -> None:
     stage.network.start_at(_START_LOGIT)
     day = how.day_depth
     source = how.init if day is None else str(day / CHECKPOINT)
+    if source and stage.network.light is not None:
+        # What was trained on pictures as they are gets them so, unless it brings its own module.
+        stage.network.light.start_at_nothing()
     for line in initialise(stage.network, stage.pose, source):
         _logger.info('%s: %s', name, line)
     if day is not None and stage.pose is not None:

@@ -186,7 +186,8 @@ def _fresh(info: CheckpointInfo, init: str) -> DepthSegNet:
     network = info.build()
     network.start_at(_START_LOGIT)
     if network.light is not None and init:
-        network.light.start_at_nothing()  # the encoder knows pictures as they are
+        # What was trained on pictures as they are gets them so, unless it brings its own module.
+        network.light.start_at_nothing()
     for line in initialise(network, None, init):
         _logger.info('%s', line)
     return network
