@@ -4,6 +4,7 @@ python test/long_runs.py messages --count 100000
 python test/long_runs.py bags
 python test/long_runs.py kills --count 100
 python test/long_runs.py soak --count 120    # minutes; with ROS 2 sourced
+python test/long_runs.py storm --count 50    # turns of the lifecycle; with ROS 2 sourced
 """
 
 import argparse
@@ -78,11 +79,19 @@ def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return run(folder, options.count, say)
 
 
+def storm(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The node's lifecycle, ``count`` turns of it."""
+    from support.storm import storm as run  # needs ROS
+
+    return run(folder, options.count, _say)
+
+
 RUNS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     'messages': messages,
     'bags': bags,
     'kills': kills,
     'soak': soak,
+    'storm': storm,
 }
 
 
