@@ -33,7 +33,7 @@ def test_every_function_that_is_named_alone_is_there(page, sources):
         assert re.search(rf'^ *(?:class|def) {name}\b', everything, re.MULTILINE), name
 
 
-@pytest.mark.parametrize('run', ['messages', 'bags', 'kills'])
+@pytest.mark.parametrize('run', ['messages', 'bags', 'kills', 'storm', 'soak'])
 def test_every_long_run_is_a_command_that_the_page_names(run):
     assert f'python test/long_runs.py {run} --count' in (ROOT / PAGES[0]).read_text()
     assert f"'{run}': {run}" in (ROOT / 'test' / 'long_runs.py').read_text()
