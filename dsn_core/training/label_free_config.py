@@ -10,6 +10,7 @@ from pathlib import Path
 from dsn_core.data.source import FrameSource
 from dsn_core.errors import require
 from dsn_core.losses import LossOptions, LossWeights
+from dsn_core.models.variants import VARIANTS
 from dsn_core.teachers import DepthTeacher, LabelTeacher
 from dsn_core.training.trainer_config import TrainerConfig
 from dsn_core.training.translate_config import TranslateConfig
@@ -194,7 +195,7 @@ class LabelFreeConfig:
         for name in ('height', 'width'):
             value = getattr(self, name)
             require(value >= 64 and value % 32 == 0, name, 'a multiple of 32 from 64 on', value)
-        require(self.variant in ('paper', 'lite'), 'variant', 'paper or lite', self.variant)
+        require(self.variant in VARIANTS, 'variant', ' or '.join(VARIANTS), self.variant)
         require(self.validate_frames > 0, 'validate_frames', 'above zero', self.validate_frames)
         teacher = self.day_depth.teacher
         if teacher is not None and teacher.affine and self.weights.depth_distillation:

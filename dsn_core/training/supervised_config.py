@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsn_core.errors import require
+from dsn_core.models.variants import VARIANTS
 
 __all__ = ['PhaseConfig', 'SupervisedConfig']
 
@@ -103,7 +104,7 @@ class SupervisedConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.name), 'name', 'a name', self.name)
-        require(self.variant in ('paper', 'lite'), 'variant', 'paper or lite', self.variant)
+        require(self.variant in VARIANTS, 'variant', ' or '.join(VARIANTS), self.variant)
         require(len(self.data) > 0, 'data', 'at least one folder', self.data)
         require(len(self.phases) > 0, 'phases', 'at least one phase', self.phases)
         lights = [phase.light for phase in self.phases]

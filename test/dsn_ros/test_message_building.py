@@ -23,17 +23,6 @@ from dsn_ros.messages import (
 STAMP = 1_700_000_000_123_456_789
 
 
-def ros_messages():
-    for package in ('sensor_msgs.msg', 'std_msgs.msg', 'vision_msgs.msg', 'tf2_msgs.msg'):
-        pytest.importorskip(package, reason=f"{package}: ROS's message packages are not sourced")
-    return RosMessages()
-
-
-@pytest.fixture(params=['bag library', 'ROS'])
-def make(request):
-    return BagMessages() if request.param == 'bag library' else ros_messages()
-
-
 class TestBuilding:
     def test_header(self, make):
         header = make.header(STAMP, 'camera')

@@ -19,9 +19,10 @@ from support.bag_factory import (
     picture,
     png,
 )
+from support.message_worlds import ros_messages
 
 from dsn_ros.errors import MessageError, UserError
-from dsn_ros.message_builders import BagMessages, RosMessages
+from dsn_ros.message_builders import BagMessages
 from dsn_ros.messages import (
     CONVERTED_ENCODINGS,
     DIRECT_ENCODINGS,
@@ -34,17 +35,6 @@ from dsn_ros.messages import (
 )
 
 STAMP = 1_700_000_000_123_456_789
-
-
-def ros_messages():
-    for package in ('sensor_msgs.msg', 'std_msgs.msg', 'vision_msgs.msg', 'tf2_msgs.msg'):
-        pytest.importorskip(package, reason=f"{package}: ROS's message packages are not sourced")
-    return RosMessages()
-
-
-@pytest.fixture(params=['bag library', 'ROS'])
-def make(request):
-    return BagMessages() if request.param == 'bag library' else ros_messages()
 
 
 @st.composite

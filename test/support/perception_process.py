@@ -219,6 +219,17 @@ class PerceptionProcess:
         """Number of the process's threads (Linux)."""
         return len(list(Path(f'/proc/{self.process.pid}/task').iterdir()))
 
+    def held(self):
+        """Memory, threads and open files of the process (Linux)."""
+        folder = Path(f'/proc/{self.process.pid}')
+        status = (folder / 'status').read_text()
+        resident = int(re.search(r'^VmRSS:\s*(\d+)', status, re.MULTILINE).group(1))
+        return {
+            'resident_mb': round(resident / 1024, 1),
+            'threads': self.threads(),
+            'files': len(list((folder / 'fd').iterdir())),
+        }
+
     def stop(self, number=signal.SIGINT, times=1, pause=0.3):
         """Send a signal and return the exit code."""
         for _ in range(times):

@@ -99,17 +99,13 @@ def _minute(process, robot, images, pictures, heard):
             each.clear()
     assert process.alive, process.said
     assert late, f'a minute without depth: {process.said}'
-    status = Path(f'/proc/{process.process.pid}/status').read_text()
-    resident = next(line for line in status.splitlines() if line.startswith('VmRSS'))
     return {
         'sent': sent,
         'frames': len(late),
         'outputs': outputs,
         'latency_ms': [round(float(np.percentile(late, q)), 1) for q in (50, 95, 99)],
         'cpu_ms_a_frame': round(1e3 * (_cpu_seconds(process) - cpu) / len(late), 1),
-        'resident_mb': round(int(resident.split()[1]) / 1024, 1),
-        'threads': process.threads(),
-        'files': len(list(Path(f'/proc/{process.process.pid}/fd').iterdir())),
+        **process.held(),
     }
 
 

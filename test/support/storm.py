@@ -1,7 +1,5 @@
 """The node's lifecycle in a storm: what it leaves behind after many turns."""
 
-from pathlib import Path
-
 from support.perception_process import (
     ACTIVATE,
     CLEANUP,
@@ -24,23 +22,11 @@ def storm(folder, turns, say):
             for number in (CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP):
                 assert robot.transition(number), process.said
             robot.spin(0.3)  # a thread that has ended is there a moment longer
-            rows.append(_held(process, robot))
+            subscribed = robot.node.get_subscriber_names_and_types_by_node('perception', '/')
+            rows.append({**process.held(), 'subscriptions': len(subscribed)})
             say(f'\r{turn + 1} of {turns} turns: {rows[-1]}   ')
         code = process.stop(times=2, pause=0.02)
         return {'turns': turns, 'settled': rows[SETTLED - 1], 'end': rows[-1], 'exit_code': code}
     finally:
         robot.close()
         process.close()
-
-
-def _held(process, robot):
-    folder = Path(f'/proc/{process.process.pid}')
-    status = folder.joinpath('status').read_text()
-    resident = next(line for line in status.splitlines() if line.startswith('VmRSS'))
-    subscribed = robot.node.get_subscriber_names_and_types_by_node('perception', '/')
-    return {
-        'resident_mb': round(int(resident.split()[1]) / 1024, 1),
-        'threads': process.threads(),
-        'files': len(list((folder / 'fd').iterdir())),
-        'subscriptions': len(subscribed),
-    }
