@@ -9,7 +9,7 @@ import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from dsn_core.checkpoint import CheckpointInfo
 from dsn_core.data.drives import Drive
@@ -29,6 +29,7 @@ from dsn_core.training.average import MovingAverage
 from dsn_core.training.label_free_config import ScheduleConfig
 from dsn_core.training.not_finite import require_finite
 from dsn_core.training.run_log import RunLog
+from dsn_core.training.slow_encoder import freeze_norms, parameter_groups
 from dsn_core.training.validation import validate
 from dsn_core.visual import colourise_depth, overlay
 
@@ -76,6 +77,8 @@ class JointStage(lightning.LightningModule):
         self.needs = required_inputs(loss.weights)
         if channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not schedule.encoder_rate:
+            network.encoder.requires_grad_(False)
         self.network = network
         self.pose = PoseNet() if self.needs & {'day_frames', 'night_frames'} else None
         decay = schedule.ema_decay
@@ -102,9 +105,9 @@ class JointStage(lightning.LightningModule):
         """As any module; frozen batch norms stay as they are."""
         super().train(mode)
         if self._schedule.freeze_batch_norm:
-            for module in self.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+            freeze_norms(self)
+        elif not self._schedule.encoder_rate:
+            freeze_norms(self.network.encoder)
         if self.average is not None:
             self.average.eval()
         return self
@@ -129,11 +132,11 @@ class JointStage(lightning.LightningModule):
             self.average.update(self.network, self.global_step)
 
     def configure_optimizers(self) -> Any:
-        parts = [self.network] if self.pose is None else [self.network, self.pose]
-        parameters = [p for part in parts for p in part.parameters() if p.requires_grad]
+        rate, share = self._schedule.learning_rate, self._schedule.encoder_rate
+        pose = [] if self.pose is None else self.pose.parameters()
         optimizer = torch.optim.Adam(
-            parameters,
-            lr=self._schedule.learning_rate,
+            parameter_groups(self.network, pose, rate, share),
+            lr=rate,
             fused=self.clip_gradient is None,  # Lightning can't clip for a fused one
         )
         fall = round(self._schedule.decay_after * self._steps)

@@ -72,6 +72,10 @@ class ScheduleConfig:
     """Leave the statistics of batch normalisation as the start has them: for tiny batches."""
     clip_gradient: float = 0.0
     """Largest norm of the gradient; 0: any."""
+    encoder_rate: float = 1.0
+    """Learning rate of the network's encoder as a share of the others'. 0: it stays as it is, its
+    batch norms too, and the step is cheaper: for an encoder that has seen more than these frames.
+    """
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, 'epochs', 'one or more', self.epochs)
@@ -88,6 +92,7 @@ class ScheduleConfig:
             require(0 <= getattr(self, name) <= 1, name, '0 to 1', getattr(self, name))
         require(0 <= self.ema_decay < 1, 'ema_decay', '0 to below 1', self.ema_decay)
         require(self.clip_gradient >= 0, 'clip_gradient', 'zero or more', self.clip_gradient)
+        require(0 <= self.encoder_rate <= 1, 'encoder_rate', '0 to 1', self.encoder_rate)
 
 
 @dataclass(frozen=True)

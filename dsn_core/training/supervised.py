@@ -7,7 +7,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dsn_core.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
@@ -24,6 +24,7 @@ from dsn_core.training.not_finite import require_finite
 from dsn_core.training.run import WORK
 from dsn_core.training.run_log import RunLog
 from dsn_core.training.samples import DriveSamples, WholeFrames
+from dsn_core.training.slow_encoder import freeze_norms, parameter_groups
 from dsn_core.training.supervised_config import PhaseConfig, SupervisedConfig
 from dsn_core.training.trainer_config import TrainerConfig
 from dsn_core.training.validation import validate
@@ -61,9 +62,7 @@ class SupervisedStage(lightning.LightningModule):
         """As any module; batch norms that keep their statistics stay as they are."""
         super().train(mode)
         if self.config.freeze_encoder_norms or not self.phase.encoder_rate:
-            for module in self.network.encoder.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+            freeze_norms(self.network.encoder)
         self.average.eval()
         return self
 
@@ -118,13 +117,8 @@ class SupervisedStage(lightning.LightningModule):
         self.average.update(self.network, self.global_step)
 
     def configure_optimizers(self) -> Any:
-        encoder = {id(p) for p in self.network.encoder.parameters()}
         rate = self.phase.learning_rate
-        rest = [p for p in self.network.parameters() if id(p) not in encoder]
-        groups: list[dict[str, Any]] = [{'params': rest}]
-        if self.phase.encoder_rate:
-            slower = rate * self.phase.encoder_rate
-            groups.append({'params': list(self.network.encoder.parameters()), 'lr': slower})
+        groups = parameter_groups(self.network, (), rate, self.phase.encoder_rate)
         optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=self.config.weight_decay)
         steps = self.phase.samples // self.phase.batch_size
         warm_up = max(1, round(_WARM_UP * steps))

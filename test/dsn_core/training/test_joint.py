@@ -121,6 +121,34 @@ def test_frozen_batch_norms_stay(domains, tmp_path):
         assert torch.equal(norm.running_mean, torch.zeros_like(norm.running_mean))
 
 
+def test_an_encoder_at_rate_zero_stays_as_it_is(domains, tmp_path):
+    before, _ = stage_of(tmp_path)
+    stage, _ = train(tmp_path, domains, steps=2, encoder_rate=0.0)
+    after = stage.network.encoder.state_dict()
+    for name, value in before.network.encoder.state_dict().items():
+        assert torch.equal(after[name], value), name
+    kept = before.network.depth_decoder.state_dict()
+    learnt = stage.network.depth_decoder.state_dict()
+    assert not all(torch.equal(learnt[name], value) for name, value in kept.items())
+    counts = [m.num_batches_tracked for m in stage.pose.encoder.modules() if hasattr(m, 'eps')]
+    assert counts
+    assert all(count > 0 for count in counts)
+
+
+def test_a_slow_encoder_takes_smaller_steps(domains, tmp_path):
+    start, _ = stage_of(tmp_path)
+
+    def moved(rate):
+        folder = tmp_path / str(rate)
+        folder.mkdir()
+        stage, _ = train(folder, domains, steps=1, encoder_rate=rate)
+        first = start.network.encoder.conv1.weight
+        return (stage.network.encoder.conv1.weight - first).abs().max().item()
+
+    # Adam's first step is the learning rate long.
+    assert moved(0.1) == pytest.approx(0.1 * moved(1.0), rel=0.01)
+
+
 def test_the_average_is_what_is_kept(domains, tmp_path):
     stage, _ = train(tmp_path, domains, steps=3, ema_decay=0.5)
     kept = stage.best.depth_decoder.heads[0].weight
