@@ -24,6 +24,7 @@ from dsn_core.models.variants import PAPER, VARIANTS
 
 __all__ = [
     'HEADER',
+    'POSE_FILE',
     'CheckpointError',
     'CheckpointInfo',
     'load_checkpoint',
@@ -38,6 +39,8 @@ __all__ = [
 HEADER = 'dsn'
 """The entry of a safetensors header that tells our files from others."""
 _POSE = 'pose'
+POSE_FILE = 'pose.safetensors'
+"""What training calls a network's PoseNet, beside its checkpoint."""
 
 
 class CheckpointError(UserError):

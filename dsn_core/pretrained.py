@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from dsn_core.checkpoint import (
     HEADER,
+    POSE_FILE,
     CheckpointError,
     load_checkpoint,
+    load_pose,
     matching_state,
 )
 from dsn_core.efficientnet_weights import imagenet_file, is_efficientnet, timm_names
@@ -29,14 +31,15 @@ from dsn_core.models import DepthSegNet
 from dsn_core.models.efficientnet import EfficientNetEncoder
 from dsn_core.models.encoder import ResNetEncoder
 from dsn_core.models.pose import PoseNet
+from dsn_core.models.variants import VARIANTS
 from dsn_core.weight_files import imagenet_resnet, read_pth, read_weights
 
-__all__ = ['ENCODER_OF', 'initialise', 'set_default_checkpoint', 'source_path']
+__all__ = ['ENCODER_OF', 'initialise', 'require_source', 'set_default_checkpoint', 'source_path']
 
 ENCODER_OF = 'encoder:'
 """Before the path of a checkpoint whose encoder alone is wanted."""
 
-_SHIPPED = 'default'
+_SHIPPED, _IMAGENET = 'default', 'imagenet'
 _default_checkpoint: list[Callable[[], Path]] = []
 
 _ENCODER, _DEPTH, _SEG, _LIGHT = 'encoder', 'depth decoder', 'seg decoder', 'light module'
@@ -66,7 +69,8 @@ def initialise(network: DepthSegNet, pose: PoseNet | None, source: str) -> list[
     lite what ``efficientnet_weights`` finds), or the path of
 
     - a checkpoint of dsn train: all of the network; the decoder for classes, of the same number
-      of classes, and the light module where both have one;
+      of classes, and the light module where both have one; the PoseNet of ``POSE_FILE`` beside
+      it, where there is one;
     - 'encoder:' and the path of such a checkpoint: its encoder alone, as if it were the next;
     - a file with torchvision's names of a ResNet-18 (fc ignored): the encoder, and the PoseNet's
       as [17] does it, the first convolution repeated over the two pictures and divided by two;
@@ -128,8 +132,17 @@ def source_path(source: str) -> Path:
     return _default_checkpoint[0]()
 
 
+def require_source(source: str, variant: str) -> None:
+    """Raise UserError if ``initialise`` will not find ``source``: before hours of other work."""
+    if source == _IMAGENET:
+        if VARIANTS[variant].encoder is EfficientNetEncoder:
+            imagenet_file()
+    elif source and not source_path(source).exists():
+        raise UserError(f'init {source}: there is no such file or folder')
+
+
 def _find(source: str, network: DepthSegNet, parts: Mapping[str, nn.Module]) -> _Found:
-    if source == 'imagenet':
+    if source == _IMAGENET:
         if isinstance(network.encoder, EfficientNetEncoder):
             path = imagenet_file()
             return _efficientnet(path, read_pth(path), parts)
@@ -176,6 +189,11 @@ def _checkpoint(path: Path, network: DepthSegNet, parts: Mapping[str, nn.Module]
             found.add(part, module.state_dict(), f'{path} ({info.name})')
         else:
             found.remarks.append(f'{part}: left out, this network has none')
+    beside = path.with_name(POSE_FILE)
+    if _POSE_ENCODER in parts and beside.is_file():
+        pose = load_pose(beside)
+        found.add(_POSE_ENCODER, pose.encoder.state_dict(), beside)
+        found.add(_POSE_DECODER, pose.decoder.state_dict(), beside)
     _remark_on_depths(found, path, (info.min_depth, info.max_depth), network)
     return found
 

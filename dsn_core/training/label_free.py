@@ -59,6 +59,7 @@ def train_label_free(
     plan = Plan(config)
     if last not in plan.stages:
         raise ConfigError(f'stage {last}: nothing of it has a weight, so it is not needed')
+    plan.require_starts()
     pipeline = _Pipeline(config, plan, shared, runner)
     for name in plan.stages[: plan.stages.index(last) + 1]:
         pipeline.do(name)
@@ -311,12 +312,17 @@ class _Pipeline:
                 schedule,
                 epoch_steps,
                 seed,
-                init,
-                self.results['day-depth'].folder if init == 'day-depth' else None,
+                self._start(init),
                 self._validation_drives(),
             )
             train_network(folder, how, self.config, log)
         return log.summary(folder.name, epoch_steps)
+
+    def _start(self, init: str) -> str:
+        """``init`` as ``initialise`` takes it."""
+        if init != 'day-depth':
+            return init
+        return str(self.results['day-depth'].folder / CHECKPOINT)
 
     def _validation_drives(self) -> list[Drive]:
         """The drives to score on: the first process's work, who may have to render them."""

@@ -131,8 +131,8 @@ class DistilConfig:
     """How it is trained."""
     init: str = ''
     """What it starts from: default (the weights that ship), imagenet, day-depth (what that stage
-    trained, with its PoseNet), a file or folder of weights, or encoder:FILE for a checkpoint's
-    encoder alone; nothing: from scratch."""
+    trained), a file or folder of weights (with the PoseNet that lies beside a checkpoint), or
+    encoder:FILE for a checkpoint's encoder alone; nothing: from scratch."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from dsn_core.checkpoint import CheckpointInfo, load_pose, save_checkpoint, save_pose
+from dsn_core.checkpoint import POSE_FILE, CheckpointInfo, save_checkpoint, save_pose
 from dsn_core.data.drives import Drive
 from dsn_core.losses import LossWeights, TotalLoss
 from dsn_core.pretrained import initialise
@@ -18,12 +18,11 @@ from dsn_core.training.pairs import Domain, Pairs
 from dsn_core.training.run import WORK
 from dsn_core.training.run_log import RunLog
 
-__all__ = ['CHECKPOINT', 'POSE', 'NetworkTraining', 'train_network']
+__all__ = ['CHECKPOINT', 'NetworkTraining', 'train_network']
 
 _logger = logging.getLogger(__name__)
 
 CHECKPOINT = 'network.safetensors'
-POSE = 'pose.safetensors'
 _START_LOGIT = -2.0  # a fresh network says disparity 0.12 everywhere
 
 
@@ -38,9 +37,7 @@ class NetworkTraining:
     epoch_steps: int
     seed: int
     init: str
-    """What it starts from: see ``DistilConfig.init``, day-depth resolved."""
-    day_depth: Path | None
-    """Folder whose network and PoseNet it starts from, in the stead of ``init``."""
+    """What it starts from: see ``initialise``."""
     drives: list[Drive]
     """Drives to score on; none on other processes than the first."""
 
@@ -79,7 +76,7 @@ def train_network(
     )
     if not world.rank():
         if stage.pose is not None:
-            save_pose(folder / POSE, stage.pose)
+            save_pose(folder / POSE_FILE, stage.pose)
         # Last: it says that the training is whole.
         save_checkpoint(folder / CHECKPOINT, stage.best, how.info)
     world.barrier()
@@ -88,13 +85,8 @@ def train_network(
 def _start(name: str, stage: JointStage, how: NetworkTraining) -> None:
     """Give a fresh stage the weights that it starts from."""
     stage.network.start_at(_START_LOGIT)
-    day = how.day_depth
-    source = how.init if day is None else str(day / CHECKPOINT)
-    if source and stage.network.light is not None:
+    if how.init and stage.network.light is not None:
         # What was trained on pictures as they are gets them so, unless it brings its own module.
         stage.network.light.start_at_nothing()
-    for line in initialise(stage.network, stage.pose, source):
+    for line in initialise(stage.network, stage.pose, how.init):
         _logger.info('%s: %s', name, line)
-    if day is not None and stage.pose is not None:
-        stage.pose.load_state_dict(load_pose(day / POSE).state_dict())
-        _logger.info('%s: PoseNet: from %s', name, day / POSE)

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from dsn_core.checkpoint import CheckpointInfo
+from dsn_core.checkpoint import POSE_FILE, CheckpointInfo
 from dsn_core.data.drives import Drive
 from dsn_core.data.source import FrameSource
 from dsn_core.digest import Digests
-from dsn_core.errors import ConfigError
+from dsn_core.errors import ConfigError, UserError
 from dsn_core.labels import CITYSCAPES
 from dsn_core.losses import LossWeights, required_inputs
-from dsn_core.pretrained import source_path
+from dsn_core.pretrained import require_source, source_path
 from dsn_core.teachers import LabelTeacher
 from dsn_core.training.label_free_config import LabelFreeConfig
 from dsn_core.training.pairs import Domain
@@ -79,6 +79,19 @@ class Plan:
                 'checkpoint, folder) and its fields, or weights.segmentation=0'
             )
 
+    def require_starts(self) -> None:
+        """Raise UserError if weights to start from are missing, which are first read late."""
+        config = self.config
+        inits = {'distil': config.distil.init}
+        if 'day-depth' in self.stages and config.day_depth.teacher is None:
+            inits['day_depth'] = config.day_depth.init
+        for stage, init in inits.items():
+            if init != 'day-depth':
+                try:
+                    require_source(init, config.variant)
+                except UserError as error:
+                    raise ConfigError(f'{stage}.init: {error}') from error
+
     @property
     def label_teacher(self) -> LabelTeacher:
         """The segmentation teacher, which a plan with the stage label has."""
@@ -118,8 +131,9 @@ class Plan:
         path = source_path(init)
         if not init or not path.exists():
             return init
-        files = [f for f in path.iterdir() if f.is_file()] if path.is_dir() else [path]
-        return digests.of_files(files)
+        if path.is_dir():
+            return digests.of_files([f for f in path.iterdir() if f.is_file()])
+        return digests.of_files([f for f in (path, path.with_name(POSE_FILE)) if f.is_file()])
 
     def validation_drives(self, out: Path) -> list[Drive]:
         """Drives with ground truth; raises ConfigError if a source has none."""

@@ -23,7 +23,9 @@ from support.weights_factory import (
     values,
 )
 
+from dsn_core.checkpoint import POSE_FILE, save_pose
 from dsn_core.errors import UserError
+from dsn_core.models.pose import PoseNet
 from dsn_core.pretrained import initialise
 
 
@@ -221,6 +223,18 @@ def test_a_checkpoint_of_ours(tmp_path):
     assert same(pose, before)
     assert lines[0] == f'encoder: from {path} (ours)'
     assert f'light module: from {path} (ours)' in lines
+
+
+def test_the_posenet_beside_a_checkpoint_comes_with_it(tmp_path):
+    path = tmp_path / 'network.safetensors'
+    our_checkpoint(path)
+    trained = PoseNet()
+    save_pose(tmp_path / POSE_FILE, trained)
+    network, pose = networks()
+    lines = initialise(network, pose, str(path))
+    assert same(pose, values(trained))
+    assert f'PoseNet decoder: from {tmp_path / POSE_FILE}' in lines
+    assert initialise(networks()[0], None, str(path))  # who has no PoseNet needs none
 
 
 def test_a_checkpoint_of_monodepth2_trained_here_leaves_the_rest_fresh(tmp_path):

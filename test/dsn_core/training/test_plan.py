@@ -13,6 +13,7 @@ from support.train_scene import CONFIG
 from dsn_core.digest import Digests
 from dsn_core.errors import ConfigError
 from dsn_core.training.config import load_config
+from dsn_core.training.label_free import train_label_free
 from dsn_core.training.plan import STAGES, Plan
 
 TRAIN = Path(__file__).parents[3] / 'config' / 'train'
@@ -59,6 +60,16 @@ def test_an_encoders_file_decides_by_its_content(config, tmp_path):
     first = found.init_digest(f'encoder:{file}', digests)
     file.write_bytes(b'another')
     assert len({named, first, found.init_digest(f'encoder:{file}', digests)}) == 3
+
+
+@pytest.mark.parametrize('stage', ['distil', 'day_depth'])
+def test_weights_that_are_not_there_are_missed_at_once(config, tmp_path, stage):
+    found = plan(config, f'{stage}.init=encoder:{tmp_path / "weights.safetensors"}')
+    with pytest.raises(ConfigError, match=rf'{stage}\.init: .*weights.safetensors: there is no'):
+        found.require_starts()
+    with pytest.raises(ConfigError, match=stage):
+        train_label_free(found.config)
+    assert not found.config.out.exists()
 
 
 def test_all_baselines_are_looked_at():
