@@ -19,6 +19,7 @@ _TALL = 4  # a costmap flattens height: the points are better spent on the plan
 _FARTHEST, _FINEST = 1000.0, 0.01  # metres
 _STRIP_BYTES = 2**18  # of a picture at a time: what lies in the cache is not fetched again
 _INDEX = 2**32 - 1
+_BITS = 63  # of a whole number's, but its sign
 _FAR_RANK = 0x7F800000 << 32  # from that of infinity on
 
 
@@ -164,12 +165,24 @@ def _nearest_of_voxels(
     """
     if not squared.size:
         return np.empty(0, dtype=np.intp)
-    edges = np.array([[width], [width * _TALL], [width]], dtype=np.float32)
-    # 21 bits an axis: the ranges above make no more than 10^5 voxels to each side.
-    x, y, z = np.floor(points / edges).astype(np.int64) + (1 << 20)
-    voxels = (x << 42) | (y << 21) | z
-    order = np.argsort(voxels)
-    voxels = voxels[order]
-    begins = np.flatnonzero(np.concatenate([[True], voxels[1:] != voxels[:-1]]))
+    codes, voxels = np.zeros(squared.size, dtype=np.int64), 1
+    for along, edge in zip(points, (width, width * _TALL, width), strict=True):
+        cells = np.floor(along / np.float32(edge))
+        first = cells.min()
+        span = int(cells.max() - first) + 1
+        codes *= span
+        codes += (cells - first).astype(np.int64)
+        voxels *= span  # 10^15 at most, by the ranges above
+    # Each voxel's code with the point's place behind it: sorting numbers is faster than finding
+    # their order.
+    places = codes.size.bit_length()
+    if voxels.bit_length() + places > _BITS:
+        codes = np.unique(codes, return_inverse=True)[1]
+    codes <<= places
+    codes |= np.arange(codes.size)
+    codes.sort()
+    order = codes & ((1 << places) - 1)
+    codes >>= places
+    begins = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
     nearest = np.sort(np.minimum.reduceat(_ranks(squared)[order], begins))
     return nearest & _INDEX

@@ -137,6 +137,21 @@ def test_each_voxel_keeps_its_nearest_point_and_none_is_lost():
     assert found == pytest.approx(nearest, rel=1e-5)
 
 
+def test_far_and_fine_at_once_has_more_voxels_than_fit_beside_the_places(monkeypatch):
+    compressed = []
+    unique = np.unique
+    monkeypatch.setattr(np, 'unique', lambda *a, **k: compressed.append(1) or unique(*a, **k))
+    rng = np.random.default_rng(5)
+    depth = rng.choice(np.float32([0.5, 10.0, 900.0]), (240, 320))
+    what = seen(np.full(depth.shape, BUILDING), depth)
+    cloud = obstacle_cloud(what, IS_OBSTACLE, replaced(voxel=0.01, max_range=1000.0))[0]
+    assert compressed
+    x, y = np.moveaxis(what.camera.rays() * depth[..., None], -1, 0)
+    points = np.stack([x, y, depth], axis=-1)[x**2 + y**2 + depth**2 <= 1000**2]
+    edge = np.array([0.01, 0.04, 0.01], np.float32)
+    assert len(cloud) == len(set(map(tuple, np.floor(points / edge).tolist())))
+
+
 def replaced(**changes):
     return ObstacleOptions(**{'max_points': 10**6, 'max_range': 20.0, **changes})
 
