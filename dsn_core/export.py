@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from dsn_core.digest import sha256
 from dsn_core.errors import UserError
 from dsn_core.files import replacing
 from dsn_core.golden import GoldenFigures, golden_frame
-from dsn_core.metadata import METADATA_KEY, MIN_SIDE, ModelMetadata, Precision
+from dsn_core.metadata import METADATA_KEY, MIN_SIDE, ModelMetadata, Precision, Size
 from dsn_core.models import DepthSegNet
 from dsn_core.models.deploy import DeployNet
 
@@ -25,6 +26,12 @@ __all__ = ['export', 'export_network']
 
 OPSET = 18
 _FEW_CONFIDENT = 0.1
+_STRIDE = 32  # the encoder's: sides are multiples of it
+# Width / height of cameras: upright, square, 5:4, 4:3, 3:2, 16:10, 16:9, 2:1, and wide ones.
+_SHAPES = (3 / 4, 1.0, 5 / 4, 4 / 3, 3 / 2, 8 / 5, 16 / 9, 2.0, 12 / 5, 10 / 3)
+_LEAST, _MOST = 0.8, 1.1  # times the pixels of the size that was trained for
+_OF_AREA = 0.25  # a picture bent by so much is as bad as an area that is wrong by one
+_LONGEST = 2  # times the longer side
 _HALF_STORED = 1024  # parameters with at least this many elements are worth storing as half
 _QUIET = ('torch.onnx', 'onnxscript', 'onnx_ir')
 
@@ -42,6 +49,8 @@ def export(
     """Export a checkpoint of ``dsn train`` as the deploy graph ``out``.
 
     ``height`` and ``width`` (multiples of 32) default to the size the network was trained for.
+    The graph can be run at other sizes as well, of about as many pixels, for cameras of another
+    shape (``ModelMetadata.other_sizes``).
     ``precision`` 'fp16' makes a graph that computes in half, for GPUs; ``half_weights`` stores the
     weights as half in a graph that computes in fp32 (half the file, the same speed).
     Raises CheckpointError for a bad checkpoint and UserError for sizes that do not fit.
@@ -67,7 +76,7 @@ def export_network(
         raise UserError('int8 is made of an fp32 graph and frames: dsn export --precision int8')
     height, width = height or info.height, width or info.width
     for name, value in (('height', height), ('width', width)):
-        if value < MIN_SIDE or value % 32:
+        if value < MIN_SIDE or value % _STRIDE:
             raise UserError(f'{name} must be a multiple of 32 from {MIN_SIDE} on, got {value}')
     deploy = DeployNet(network)
     if half_weights or precision == 'fp16':
@@ -80,7 +89,6 @@ def export_network(
             info.name,
             100 * figures.confident_share,
         )
-    focal_length = info.focal_length
     metadata = ModelMetadata(
         name=info.name,
         height=height,
@@ -89,12 +97,16 @@ def export_network(
         min_depth=info.min_depth,
         max_depth=info.max_depth,
         scale='metric' if info.scale == 'metric' else 'relative',
-        focal_length=None if focal_length is None else focal_length * width / info.width,
+        # Not by width / info.width: what tells distance is how many pixels a thing has.
+        focal_length=info.focal_length,
         precision=precision,
         training_data=info.training_data,
         checkpoint_sha256=checkpoint_sha256,
         golden=figures,
         variant=info.variant,
+        other_sizes={
+            size: _golden_figures(deploy, *size) for size in _sizes_of_other_shapes(height, width)
+        },
     )
     if precision == 'fp16':
         deploy = deploy.half()
@@ -105,6 +117,20 @@ def export_network(
     onnx.checker.check_model(model)
     _write(model, out)
     return metadata
+
+
+def _sizes_of_other_shapes(height: int, width: int) -> list[Size]:
+    """Sizes of cameras' usual shapes with about as many pixels as ``height`` x ``width``."""
+    pixels = height * width
+    sides = range(MIN_SIDE, _LONGEST * max(height, width), _STRIDE)
+    fitting = [(h, w) for h in sides for w in sides if _LEAST <= h * w / pixels <= _MOST]
+
+    def badness(size: Size, shape: float) -> float:
+        bent = abs(math.log(size[1] / size[0] / shape))
+        return bent + _OF_AREA * abs(math.log(size[0] * size[1] / pixels))
+
+    sizes = (min(fitting, key=lambda size: badness(size, shape)) for shape in _SHAPES)
+    return [size for size in dict.fromkeys(sizes) if size != (height, width)]
 
 
 @torch.no_grad()
@@ -126,7 +152,13 @@ def _to_onnx(deploy: DeployNet, height: int, width: int) -> Any:
             dynamo=True,
             input_names=['image'],
             output_names=['depth', 'labels', 'confidence'],
-            dynamic_shapes={'image': {0: torch.export.Dim('batch')}},
+            dynamic_shapes={
+                'image': {
+                    0: torch.export.Dim('batch'),
+                    1: _STRIDE * torch.export.Dim('rows'),
+                    2: _STRIDE * torch.export.Dim('columns'),
+                }
+            },
             opset_version=OPSET,
             verbose=False,
         )
@@ -138,6 +170,7 @@ def _to_onnx(deploy: DeployNet, height: int, width: int) -> Any:
         node.doc_string = ''
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
         del value.metadata_props[:]
+    del model.graph.value_info[:]  # shapes in between, of the example's size
     del model.graph.metadata_props[:]
     del model.metadata_props[:]
     return model

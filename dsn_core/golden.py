@@ -20,7 +20,7 @@ CONFIDENT = 128  # labels are held only where the exporting network was this sur
 _LIMITS = {
     'fp32': (2e-3, 0.99),
     'fp16': (2e-2, 0.97),
-    'bf16': (3e-2, 0.95),
+    'bf16': (5e-2, 0.95),  # the shipped network: 1.5 % at its own size, up to 2.8 % at others
     'int8': (8e-2, 0.90),
 }
 

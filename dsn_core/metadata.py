@@ -3,20 +3,22 @@
 import itertools
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dsn_core.errors import quoted
 from dsn_core.golden import STRIDE, GoldenFigures
 from dsn_core.labels import UNLABELLED
 
-__all__ = ['METADATA_KEY', 'MIN_SIDE', 'ModelMetadata']
+__all__ = ['METADATA_KEY', 'MIN_SIDE', 'ModelMetadata', 'Size', 'nearest_shape']
 
 METADATA_KEY = 'dsn'
 MIN_SIDE = 64  # pixels; at stride 32 the decoder's reflection needs two of them
 FORMAT_VERSION = 1
 
+Size = tuple[int, int]
+"""Height and width, pixels."""
 Scale = Literal['relative', 'metric']
 Precision = Literal['fp32', 'fp16', 'int8']
 
@@ -32,7 +34,9 @@ class ModelMetadata:
     ``confidence``: by condition (day, dusk, night), the share of labels that are right at
     confidences in even steps from 0 to 1; it never falls. Conditions that are not there, as in
     graphs from before there was any: confidence is taken as it is.
-    ``variant``: which of the network's variants it is.
+    ``variant``: which of the network's variants it is. ``other_sizes``: what else than ``height``
+    x ``width`` the graph can be run at, for pictures of another shape, each with the answer on
+    the golden frame of that size; the network is the same, and so is ``focal_length``.
     """
 
     name: str
@@ -50,18 +54,13 @@ class ModelMetadata:
     format_version: int = FORMAT_VERSION
     confidence: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     variant: str = 'paper'
+    other_sizes: Mapping[Size, GoldenFigures] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
                 f'format_version is {self.format_version}, this version reads {FORMAT_VERSION}'
             )
-        for name in ('height', 'width'):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= MIN_SIDE and value % 32 == 0):
-                raise ValueError(
-                    f'{name} must be a multiple of 32 from {MIN_SIDE} on, got {value!r}'
-                )
         names = self.class_names
         if len(names) > UNLABELLED or not all(isinstance(n, str) and n for n in names):
             raise ValueError(f'class_names must be at most {UNLABELLED} names')
@@ -78,15 +77,8 @@ class ModelMetadata:
             raise ValueError(f"precision must be 'fp32', 'fp16' or 'int8', got {self.precision!r}")
         if self.focal_length is not None and not 0 < self.focal_length < math.inf:
             raise ValueError(f'focal_length must be above zero, got {self.focal_length}')
-        grid = tuple(len(range(STRIDE // 2, side, STRIDE)) for side in (self.height, self.width))
-        if self.golden.depth.shape != grid:
-            raise ValueError(
-                f'golden: a grid of {self.golden.depth.shape} points, not the {grid} of '
-                f'{self.height} x {self.width} pixels'
-            )
-        labels = self.golden.labels
-        if (labels[(labels != UNLABELLED) | (len(names) > 0)] >= len(names)).any():
-            raise ValueError('golden: a label is not among class_names')
+        for size, golden in ((self.size, self.golden), *self.other_sizes.items()):
+            _check_size(size, golden, len(names))
         for condition, shares in self.confidence.items():
             within = len(shares) >= 2 and all(0 <= share <= 1 for share in shares)
             if not within or any(b < a for a, b in itertools.pairwise(shares)):
@@ -94,6 +86,22 @@ class ModelMetadata:
                     f'confidence of {condition} must be two or more shares of 0 to 1 that never '
                     f'fall, got {shares}'
                 )
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the pictures that the graph takes where nothing else is said."""
+        return self.height, self.width
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """Heights and widths that it can be run at, its own first."""
+        return self.size, *self.other_sizes
+
+    def at(self, size: Size) -> 'ModelMetadata':
+        """What is to be known of the graph run at ``size`` alone; KeyError for another's size."""
+        golden = self.golden if size == self.size else self.other_sizes[size]
+        height, width = size
+        return replace(self, height=height, width=width, golden=golden, other_sizes={})
 
     def to_json(self) -> str:
         """As the JSON text that goes into the graph."""
@@ -116,6 +124,11 @@ class ModelMetadata:
             data['confidence'] = {name: list(each) for name, each in self.confidence.items()}
         if self.variant != 'paper':  # as in graphs from before there was another
             data['variant'] = self.variant
+        if self.other_sizes:
+            data['other_sizes'] = [
+                {'height': height, 'width': width, 'golden': golden.to_json()}
+                for (height, width), golden in self.other_sizes.items()
+            ]
         return json.dumps(data, separators=(',', ':'))
 
     @classmethod
@@ -144,8 +157,33 @@ class ModelMetadata:
                     str(name): tuple(float(share) for share in each)
                     for name, each in data.get('confidence', {}).items()
                 },
+                other_sizes={
+                    (each['height'], each['width']): GoldenFigures.from_json(each['golden'])
+                    for each in data.get('other_sizes', ())
+                },
             )
         except KeyError as error:
             raise ValueError(f'field {error} is missing') from error
         except (TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(str(error)) from error
+
+
+def nearest_shape(sizes: Sequence[Size], height: int, width: int) -> Size:
+    """Which of ``sizes`` bends pictures of ``height`` x ``width`` least, the first of equals."""
+    return min(sizes, key=lambda s: abs(math.log(s[1] * height / (s[0] * width))))
+
+
+def _check_size(size: Size, golden: GoldenFigures, classes: int) -> None:
+    """Raise ValueError if a graph can't be of ``size``, or ``golden`` not of it."""
+    for name, value in zip(('height', 'width'), size, strict=True):
+        if not (isinstance(value, int) and value >= MIN_SIDE and value % 32 == 0):
+            raise ValueError(f'{name} must be a multiple of 32 from {MIN_SIDE} on, got {value!r}')
+    grid = tuple(len(range(STRIDE // 2, side, STRIDE)) for side in size)
+    if golden.depth.shape != grid:
+        raise ValueError(
+            f'golden: a grid of {golden.depth.shape} points, not the {grid} of '
+            f'{size[0]} x {size[1]} pixels'
+        )
+    labels = golden.labels
+    if (labels[(labels != UNLABELLED) | (classes > 0)] >= classes).any():
+        raise ValueError('golden: a label is not among class_names')

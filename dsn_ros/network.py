@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dsn_core.metadata import ModelMetadata
+from dsn_core.metadata import ModelMetadata, Size
 from dsn_ros.engines import Prediction
 
 __all__ = ['Network']
@@ -30,13 +30,8 @@ class Network(Protocol):
     def metadata(self) -> ModelMetadata:
         """What the model says of itself."""
 
-    @property
-    def height(self) -> int:
-        """Height of the pictures it takes, in pixels."""
-
-    @property
-    def width(self) -> int:
-        """Width of the pictures it takes, in pixels."""
+    def size_for(self, height: int, width: int) -> Size:
+        """Height and width, of those it answers at, that bend such pictures least."""
 
     def infer(self, images: NDArray[np.uint8]) -> Prediction:
-        """Answer to ``images`` (N, H, W, 3) uint8 RGB."""
+        """Answer to ``images`` (N, H, W, 3) uint8 RGB of such a size."""

@@ -115,7 +115,8 @@ class Perception:
 class Shown:
     """A frame as the engine is shown it.
 
-    ``image``: (h, w, 3) uint8 RGB of the model's size; ``view``: which part of the frame that is.
+    ``image``: (h, w, 3) uint8 RGB of a size that the engine has; ``view``: the part of the frame
+    that it is.
     """
 
     frame: Frame
@@ -161,9 +162,10 @@ class Pipeline:
             )
         options, engine = self.options, self.engine
         camera = usable_camera(frame, options.fov_degrees)
-        aspect = engine.width / engine.height
-        view = view_of(*image.shape[:2], camera, options.rectify, options.fit, aspect)
-        picture = view.picture(image, engine.height, engine.width)
+        height, width = engine.size_for(*image.shape[:2])
+        shape = width / height
+        view = view_of(*image.shape[:2], camera, options.rectify, options.fit, shape)
+        picture = view.picture(image, height, width)
         return Shown(frame, view, picture, (time.perf_counter() - start) * 1e3)
 
     def finish(
@@ -192,7 +194,7 @@ class Pipeline:
             unsure = confidence < round(self.options.min_confidence * 255)
             depth[unsure] = np.nan
             labels = np.where(unsure, np.uint8(UNLABELLED), labels)
-        height, width, image = self.engine.height, self.engine.width, shown.image
+        (height, width), image = depth.shape, shown.image
         if self.options.output_size == 'camera':
             height, width = view.height, view.width
             image = view.picture(frame.image, height, width)

@@ -66,7 +66,7 @@ class Scale:
 
 
 def depth_scale(options: ScaleOptions, metadata: ModelMetadata, camera: Camera | None) -> Scale:
-    """The scale for a picture taken by ``camera`` (None: unknown), resized to the model's size.
+    """The scale for a picture taken by ``camera`` (None: unknown) of the size that was shown.
 
     A network sees angles, not metres: the same picture through a lens of twice the focal length
     is of a scene twice as far away. So a metric model's depth holds for the focal length it was
@@ -81,5 +81,4 @@ def depth_scale(options: ScaleOptions, metadata: ModelMetadata, camera: Camera |
         return Scale(1.0, True, 'model')
     if camera is None:
         return Scale(1.0, False, 'the camera is not calibrated')
-    at_model = camera.resized(metadata.height, metadata.width)
-    return Scale(at_model.focal_length / metadata.focal_length, True, 'model and focal length')
+    return Scale(camera.focal_length / metadata.focal_length, True, 'model and focal length')

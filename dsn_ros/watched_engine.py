@@ -15,7 +15,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from dsn_core.metadata import ModelMetadata
+from dsn_core.metadata import ModelMetadata, Size
 from dsn_ros.engines import Engine, Prediction
 
 __all__ = ['DOWN', 'FAILED', 'HUNG', 'NO_MEMORY', 'NoAnswerError', 'WatchedEngine', 'left_behind']
@@ -112,13 +112,9 @@ class WatchedEngine:
     def metadata(self) -> ModelMetadata:
         return self._engine.metadata
 
-    @property
-    def height(self) -> int:
-        return self._engine.height
-
-    @property
-    def width(self) -> int:
-        return self._engine.width
+    def size_for(self, height: int, width: int) -> Size:
+        """As ``Engine.size_for``."""
+        return self._engine.size_for(height, width)
 
     @property
     def stuck(self) -> int:
@@ -131,6 +127,9 @@ class WatchedEngine:
             return self._singly(images)
         runner = self._ready()
         seconds = self._timeout()
+        size = images.shape[1:3]
+        if seconds and size not in (self.metadata.size, *runner.answered_at):
+            seconds = max(seconds, LOADING)  # an engine for this size has to be made first
         answer = self._answer = runner.ask(images)
         try:
             error = answer.exception(seconds or None)
@@ -139,6 +138,7 @@ class WatchedEngine:
         if isinstance(error, _StoppedError):
             raise self._hung('the engine gave no answer before it was stopped') from None
         if error is None:
+            runner.answered_at.add(size)
             self._failures = self._tries = 0
             self.trouble = ''
             return answer.result()
@@ -235,6 +235,7 @@ class _Runner:
         self.loaded = threading.Event()  # or failed to
         self.engine: Engine | None = None
         self.error: Exception | None = None
+        self.answered_at: set[tuple[int, ...]] = set()  # sizes of pictures, beside the model's
         self._since = time.monotonic()
         self._calls: SimpleQueue[tuple[NDArray[np.uint8], Answer] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, args=(load,), name=_THREAD, daemon=True)
@@ -311,5 +312,5 @@ def _out_of_memory(error: BaseException) -> bool:
 
 def _same_model(one: ModelMetadata, other: ModelMetadata) -> bool:
     """Whether who works with the answers of the one can go on with those of the other."""
-    names = ('height', 'width', 'class_names', 'scale', 'focal_length', 'checkpoint_sha256')
+    names = ('size', 'class_names', 'scale', 'focal_length', 'checkpoint_sha256')
     return all(getattr(one, name) == getattr(other, name) for name in names)

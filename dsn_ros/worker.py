@@ -235,10 +235,14 @@ class Worker:
 
 
 def _together(ready: Sequence[_Ready]) -> Iterator[list[_Ready]]:
-    """Groups of frames that were taken at the same time, in the order of their first ones."""
+    """Groups of frames taken at one time and shown at one size, in the order of their first."""
     left = list(ready)
     while left:
-        first = left[0].shown.frame.stamp_ns
-        near = [abs(r.shown.frame.stamp_ns - first) <= TOGETHER_NS for r in left]
+        first = left[0].shown
+        near = [
+            abs(r.shown.frame.stamp_ns - first.frame.stamp_ns) <= TOGETHER_NS
+            and r.shown.image.shape == first.image.shape
+            for r in left
+        ]
         yield [r for r, is_near in zip(left, near, strict=True) if is_near]
         left = [r for r, is_near in zip(left, near, strict=True) if not is_near]

@@ -36,7 +36,7 @@ def stages_of(case, engine, world, rounds):
     """{stage: least CPU seconds of all rounds}."""
     camera = _camera(SIZE, case.lens)
     metadata = engine.metadata
-    stand_in = SimpleNamespace(metadata=metadata, height=engine.height, width=engine.width)
+    stand_in = SimpleNamespace(metadata=metadata, size_for=engine.size_for)
     pipeline = Pipeline(stand_in, case.options)
     is_obstacle = obstacle_classes(metadata.class_names)
     decode = compressed_to_rgb if case.jpeg else image_to_rgb

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,15 @@ from dsn_core.errors import UserError, require
 from dsn_core.evaluation.prediction import Prediction, Predictor
 from dsn_core.evaluation.rows import Row
 from dsn_core.evaluation.samples import EvaluationSample
-from dsn_core.metadata import ModelMetadata
+from dsn_core.metadata import ModelMetadata, Size
 from dsn_core.teachers.classes import train_id_table
 from dsn_core.teachers.pictures import resized
-
-if TYPE_CHECKING:
-    from dsn_core.checkpoint import CheckpointInfo
 
 __all__ = ['Graph', 'GraphAnswer', 'ModelRow', 'set_graph_loader']
 
 
 class GraphAnswer(Protocol):
-    """What a graph says of N pictures of its own size, by name; see ``deploy graph``."""
+    """What a graph says of N pictures of one of its sizes, by name; see ``deploy graph``."""
 
     @property
     def depth(self) -> NDArray[np.float32]:
@@ -45,8 +42,11 @@ class Graph(Protocol):
 
     metadata: ModelMetadata
 
+    def size_for(self, height: int, width: int) -> Size:
+        """The size that such pictures are to be shown at."""
+
     def infer(self, images: NDArray[np.uint8]) -> GraphAnswer:
-        """Pictures (N, H, W, 3) RGB of the model's size → what it sees."""
+        """Pictures (N, H, W, 3) RGB of such a size → what it sees."""
 
 
 class _Loader(NamedTuple):
@@ -66,7 +66,7 @@ def set_graph_loader(
 
 @dataclass(frozen=True)
 class ModelRow(Row, kind='model'):
-    """A deploy graph or a checkpoint, shown each picture at its own size.
+    """A deploy graph or a checkpoint, shown each picture at the size it has that bends it least.
 
     Depth is the network's, sky included; a metric network's is for the focal length that it was
     trained for and is scaled by the picture's own.
@@ -122,8 +122,9 @@ class _Graph:
 
     def __call__(self, sample: EvaluationSample) -> Prediction:
         about = self._graph.metadata
-        answer = self._graph.infer(resized(sample.image[None], about.height, about.width))
-        depth = answer.depth[0] * np.float32(_camera_factor(sample, about))
+        size = self._graph.size_for(*sample.image.shape[:2])
+        answer = self._graph.infer(resized(sample.image[None], *size))
+        depth = answer.depth[0] * np.float32(_camera_factor(sample, about.focal_length, size))
         if not about.class_names:
             return Prediction(depth)
         confidence = answer.confidence[0].astype(np.float32) / np.float32(255)
@@ -154,18 +155,19 @@ class _Checkpoint:
             pixels = torch.from_numpy(shown).to(self._device).permute(0, 3, 1, 2)  # (1, 3, h, w)
             perceived = self._network(pixels.contiguous().float() / 255, scales=(0,))
             unit = self._network.depth(perceived.disparities[0])[0, 0].cpu().numpy()  # (h, w)
-            depth = unit * np.float32(_camera_factor(sample, self._info))
+            size = self._info.height, self._info.width
+            depth = unit * np.float32(_camera_factor(sample, self._info.focal_length, size))
             if not perceived.logits:
                 return Prediction(depth)
             best, winner = perceived.logits[0][0].softmax(dim=0).max(dim=0)  # (h, w)
         return Prediction(depth, self._table[winner.cpu().numpy()], best.cpu().numpy())
 
 
-def _camera_factor(sample: EvaluationSample, about: 'ModelMetadata | CheckpointInfo') -> float:
-    """By what the network's depth is multiplied for the sample's lens."""
-    if about.focal_length is None:
+def _camera_factor(sample: EvaluationSample, focal_length: float | None, size: Size) -> float:
+    """By what the depth of a network shown the sample at ``size`` is multiplied for its lens."""
+    if focal_length is None:
         return 1.0
     height, width = sample.image.shape[:2]
-    across = sample.intrinsics[0, 0] * about.width / width
-    down = sample.intrinsics[1, 1] * about.height / height
-    return math.sqrt(across * down) / about.focal_length
+    across = sample.intrinsics[0, 0] * size[1] / width
+    down = sample.intrinsics[1, 1] * size[0] / height
+    return math.sqrt(across * down) / focal_length

@@ -118,16 +118,24 @@ class _Trial:
 def _described(model: ModelProto) -> bool:
     """Let the metadata say int8, with the golden figures of this graph.
 
-    False, and nothing done, where they are too far from those of fp32.
+    Other sizes whose golden frame is too far from fp32's are left out; False, and nothing done,
+    where that of its own size is.
     """
     (prop,) = (p for p in model.metadata_props if p.key == METADATA_KEY)
     metadata = ModelMetadata.from_json(prop.value)
-    (answer,) = answers(model, [golden_frame(metadata.height, metadata.width)])
-    failure = metadata.golden.compare(answer.depth, answer.labels).failure('int8')
-    if failure:
-        _logger.info('int8 does not bear the golden frame: %s', failure)
+    figures = {}
+    found = answers(model, (golden_frame(*size) for size in metadata.sizes))
+    for size, answer in zip(metadata.sizes, found, strict=True):
+        expected = metadata.at(size).golden
+        failure = expected.compare(answer.depth, answer.labels).failure('int8')
+        if failure:
+            _logger.info('int8 does not bear the golden frame of %dx%d: %s', *size, failure)
+        else:
+            figures[size] = GoldenFigures.of(*answer)
+    own = figures.pop(metadata.size, None)
+    if own is None:
         return False
     prop.value = dataclasses.replace(
-        metadata, precision='int8', golden=GoldenFigures.of(*answer)
+        metadata, precision='int8', golden=own, other_sizes=figures
     ).to_json()
     return True

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dsn_core.errors import UserError, require
 from dsn_core.labels import CITYSCAPES, UNLABELLED
-from dsn_core.metadata import METADATA_KEY, ModelMetadata
+from dsn_core.metadata import METADATA_KEY, ModelMetadata, nearest_shape
 from dsn_core.onnx_tensors import all_tensors
 from dsn_core.teachers.base import Labeller, Labels, LabelTeacher
 from dsn_core.teachers.classes import train_id_table
@@ -163,7 +163,7 @@ class _DeployGraph:
 
     def __init__(self, path: Path, session: Any, metadata: ModelMetadata) -> None:
         self._session = session
-        self._size = (metadata.height, metadata.width)
+        self._sizes = metadata.sizes
         self._table = train_id_table(metadata.class_names, f'model {path}')
         outputs = {o.name for o in session.get_outputs()}
         if [i.name for i in session.get_inputs()] != ['image'] or not outputs.issuperset(_MAPS):
@@ -172,8 +172,8 @@ class _DeployGraph:
             )
 
     def __call__(self, images: NDArray[np.uint8], names: Sequence[str]) -> Labels:
-        """See ``Labeller``; from the model's size to the picture's by the nearest pixel."""
-        shown = resized(images, *self._size)
+        """See ``Labeller``; from the size shown to the picture's by the nearest pixel."""
+        shown = resized(images, *nearest_shape(self._sizes, *images.shape[1:3]))
         maps = self._session.run(_MAPS, {'image': np.ascontiguousarray(shown)})
         labels, confidence = (
             np.stack([resized_ids(m, *images.shape[1:3]) for m in each]) for each in maps

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dsn_core.errors import quoted
-from dsn_core.metadata import METADATA_KEY, ModelMetadata
+from dsn_core.metadata import METADATA_KEY, ModelMetadata, Size
 from dsn_core.onnx_tensors import all_tensors
 from dsn_ros.engines.base import EngineError, import_library
 
@@ -31,6 +31,25 @@ class ModelFile:
     sha256: str
     metadata: ModelMetadata
     data: bytes = field(repr=False)
+
+    def at(self, size: Size) -> 'ModelFile':
+        """The graph for pictures of ``size`` alone, one of ``metadata.sizes``.
+
+        Engines make more of a graph whose size they know. Its ``sha256`` is its own, so that
+        what is cached for one size is not taken for another.
+        """
+        if not self.metadata.other_sizes:
+            return self
+        model = _parse(self.path, self.data)
+        metadata = self.metadata.at(size)
+        for value in (*model.graph.input, *model.graph.output):
+            for dim, side in zip(value.type.tensor_type.shape.dim[1:3], size, strict=True):
+                dim.dim_value = side
+        for prop in model.metadata_props:
+            if prop.key == METADATA_KEY:
+                prop.value = metadata.to_json()
+        data = model.SerializeToString()
+        return ModelFile(self.path, hashlib.sha256(data).hexdigest(), metadata, data)
 
 
 def read_model(path: str | Path) -> ModelFile:
@@ -128,13 +147,15 @@ def _metadata(path: Path, model: Any) -> ModelMetadata:
 
 
 def _size_fault(model: Any, metadata: ModelMetadata) -> str | None:
-    size = (metadata.height, metadata.width)
+    size = metadata.size
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
-        batch, *fixed = [d.dim_value if d.HasField('dim_value') else None for d in dims]
+        batch, *sides = [d.dim_value if d.HasField('dim_value') else None for d in dims]
         if batch is not None:
             return f'{value.name} has a fixed batch of {batch}'
-        if tuple(fixed) != ((*size, 3) if len(fixed) == 3 else size):
-            shape = ' x '.join('?' if d is None else str(d) for d in fixed)
-            return f'{value.name} is {shape}, the metadata says {size[0]} x {size[1]}'
+        of_any_size = [None, None] if metadata.other_sizes else list(size)
+        if sides != [*of_any_size, 3][: len(sides)]:
+            shape = ' x '.join('?' if d is None else str(d) for d in sides)
+            says = ' or '.join(f'{height} x {width}' for height, width in metadata.sizes)
+            return f'{value.name} is {shape}, the metadata says {says}'
     return None

@@ -5,10 +5,12 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from dsn_core.golden import GoldenComparison, golden_frame
+from dsn_core.metadata import Size
 from dsn_ros.engines.base import Engine, EngineError, Precision, one_line
 from dsn_ros.engines.model_file import ModelFile, read_model
 
@@ -159,41 +161,63 @@ def _check(name: str, device: str) -> str:
 
 def _load(file: ModelFile, name: str, device: str, precision: str, threads: int | None) -> Engine:
     """Load in the first precision that passes the golden frame; raises EngineError."""
-    reason = ''
+    failed: EngineError | None = None
     for attempt in _precisions(file, name, device, precision):
-        if reason:
-            _logger.warning('%s; trying %s', reason, attempt)
-        start = time.monotonic()
-        engine = None
+        if failed is not None:
+            _logger.warning('%s; trying %s', failed, attempt)
+        make = partial(_proven, file, name, device, attempt, threads)
         try:
-            engine = engine_class(name)(file, device, attempt, threads)
-            comparison = self_test(engine)
-        except Exception as error:  # each library has its own: all mean that it can't be used
-            if engine is not None:
-                engine.discard()
-            if isinstance(error, EngineError):
-                raise
-            raise EngineError(f'{file.path} on {name} ({device}): {one_line(error)}') from error
-        failure = comparison.failure(engine.precision)
-        if failure is None:
-            _logger.info(
-                '%s on %s (%s, %s): loaded in %.1f s; golden frame: depth within %.2g, '
-                '%.1f%% of labels agree',
-                file.path.name,
-                name,
-                device,
-                attempt,
-                time.monotonic() - start,
-                comparison.depth_error,
-                100 * comparison.label_agreement,
-            )
-            return engine
+            engine = make(file.metadata.size)
+        except _OtherAnswersError as error:
+            failed = error
+            continue
+        if engine.fits_quickly:
+            engine.fits_with(tuple(file.metadata.other_sizes), make)
+        return engine
+    assert failed is not None
+    raise EngineError(str(failed))
+
+
+class _OtherAnswersError(EngineError):
+    """An engine answers, but not as the exported network did."""
+
+
+def _proven(
+    file: ModelFile, name: str, device: str, precision: Precision, threads: int | None, size: Size
+) -> Engine:
+    """An engine for ``size`` that passes its golden frame; raises EngineError."""
+    start = time.monotonic()
+    engine = None
+    try:
+        engine = engine_class(name)(file.at(size), device, precision, threads)
+        comparison = self_test(engine)
+    except Exception as error:  # each library has its own: all mean that it can't be used
+        if engine is not None:
+            engine.discard()
+        if isinstance(error, EngineError):
+            raise
+        raise EngineError(f'{file.path} on {name} ({device}): {one_line(error)}') from error
+    failure = comparison.failure(engine.precision)
+    if failure is not None:
         engine.discard()
-        reason = (
-            f'{file.path} on {name} ({device}, {attempt}) gives other answers than the exported '
+        raise _OtherAnswersError(
+            f'{file.path} on {name} ({device}, {precision}) gives other answers than the exported '
             f'network: {failure}'
         )
-    raise EngineError(reason)
+    _logger.info(
+        '%s on %s (%s, %s) for %dx%d: loaded in %.1f s; golden frame: depth within %.2g, '
+        '%.1f%% of labels agree',
+        file.path.name,
+        name,
+        device,
+        precision,
+        size[1],
+        size[0],
+        time.monotonic() - start,
+        comparison.depth_error,
+        100 * comparison.label_agreement,
+    )
+    return engine
 
 
 def _precisions(file: ModelFile, name: str, device: str, wanted: str) -> Iterator[Precision]:

@@ -77,6 +77,7 @@ class TensorRtEngine(Engine):
     """The deploy graph built by TensorRT for this GPU; its own stream, pinned host memory."""
 
     name: ClassVar[str] = 'tensorrt'
+    fits_quickly: ClassVar[bool] = False  # minutes, where a frame may wait for milliseconds
 
     def __init__(
         self, model: ModelFile, device: str, precision: Precision, threads: int | None = None

@@ -8,12 +8,12 @@ import pytest
 torch = pytest.importorskip('torch', reason='torch is not installed')
 onnx = pytest.importorskip('onnx', reason='onnx is not installed')
 
-from dsn_core.checkpoint import CheckpointError, load_checkpoint
+from dsn_core.checkpoint import CheckpointError, CheckpointInfo, load_checkpoint
 from dsn_core.digest import sha256
 from dsn_core.errors import UserError
-from dsn_core.export import export
+from dsn_core.export import export, export_network
 from dsn_core.golden import golden_frame
-from dsn_core.metadata import ModelMetadata
+from dsn_core.metadata import ModelMetadata, nearest_shape
 from dsn_core.models.deploy import DeployNet
 
 
@@ -22,21 +22,46 @@ def described(tensor):
     return tensor.name, tensor.type.tensor_type.elem_type, shape[1:], isinstance(shape[0], str)
 
 
+SIDES = ['32*rows', '32*columns']
+
+
+def metadata_of(path):
+    (props,) = (p.value for p in onnx.load(path).metadata_props)
+    return ModelMetadata.from_json(props)
+
+
 def test_graph_is_as_contracted(tiny_model, tiny_checkpoint):
     graph = onnx.load(tiny_model).graph
     uint8, float32 = onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT
-    assert [described(t) for t in graph.input] == [('image', uint8, [64, 96, 3], True)]
+    assert [described(t) for t in graph.input] == [('image', uint8, [*SIDES, 3], True)]
     assert [described(t) for t in graph.output] == [
-        ('depth', float32, [64, 96], True),
-        ('labels', uint8, [64, 96], True),
-        ('confidence', uint8, [64, 96], True),
+        ('depth', float32, SIDES, True),
+        ('labels', uint8, SIDES, True),
+        ('confidence', uint8, SIDES, True),
     ]
-    props = {p.key: p.value for p in onnx.load(tiny_model).metadata_props}
-    metadata = ModelMetadata.from_json(props['dsn'])
+    metadata = metadata_of(tiny_model)
     assert metadata.checkpoint_sha256 == sha256(tiny_checkpoint)
     assert (metadata.height, metadata.width) == (64, 96)
     assert len(metadata.class_names) == 19
     assert metadata.golden.depth.shape == (4, 6)
+
+
+def test_it_can_be_run_at_sizes_of_other_shapes_and_about_as_many_pixels(tiny_model):
+    found = metadata_of(tiny_model)
+    assert found.sizes[0] == (64, 96)
+    assert len(set(found.sizes)) == len(found.sizes) > 1
+    for height, width in found.sizes:
+        assert 0.8 <= height * width / (64 * 96) <= 1.1
+        assert found.at((height, width)).focal_length == found.focal_length
+
+
+def test_shapes_of_usual_cameras_are_hardly_bent(tmp_path):
+    info = CheckpointInfo('shapes', 320, 576, 'nothing', light=False, variant='lite')
+    found = export_network(info.build(), info, tmp_path / 'm.onnx')
+    assert found.size == (320, 576)
+    for width, height in ((640, 480), (1280, 720), (1280, 1024), (1920, 1200), (1226, 370)):
+        rows, columns = nearest_shape(found.sizes, height, width)
+        assert columns / rows == pytest.approx(width / height, rel=0.06), (width, height)
 
 
 def test_graph_names_no_file_of_the_exporting_machine(tiny_model):
@@ -71,10 +96,11 @@ def test_network_comes_back_out_of_the_graph(tiny_checkpoint, tiny_model):
             assert torch.equal(a, b)
 
 
-def test_another_size_scales_the_focal_length(tiny_checkpoint, tmp_path):
+def test_another_size_leaves_the_focal_length_in_pixels(tiny_checkpoint, tmp_path):
     metadata = export(tiny_checkpoint, tmp_path / 'm.onnx', height=64, width=192)
     assert (metadata.height, metadata.width) == (64, 192)
-    assert metadata.focal_length == pytest.approx(160.0)
+    # The network tells distance by how many pixels a thing has, whatever is around it.
+    assert metadata.focal_length == pytest.approx(80.0)
 
 
 @pytest.mark.parametrize('name', ['height', 'width'])

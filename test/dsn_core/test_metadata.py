@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from dsn_core.golden import GoldenFigures, golden_frame
-from dsn_core.metadata import ModelMetadata
+from dsn_core.metadata import ModelMetadata, nearest_shape
+
+GRID = {'depth': [[1] * 4] * 4, 'labels': [[0] * 4] * 4, 'confidence': [[0] * 4] * 4}
 
 
 def metadata() -> ModelMetadata:
@@ -32,6 +34,35 @@ def test_confidence_tables_survive_and_old_graphs_have_none():
     tables = {'day': (0.0, 0.5, 0.5, 1.0), 'night': (0.1, 0.9)}
     before = dataclasses.replace(metadata(), confidence=tables)
     assert ModelMetadata.from_json(before.to_json()).confidence == tables
+
+
+def test_other_sizes_survive_with_their_figures_and_old_graphs_have_none():
+    alone = metadata()
+    assert 'other_sizes' not in json.loads(alone.to_json())
+    assert ModelMetadata.from_json(alone.to_json()).sizes == ((64, 64),)
+    wide = GoldenFigures(
+        np.full((4, 8), 2.5, np.float32), np.zeros((4, 8), np.uint8), np.ones((4, 8), np.uint8)
+    )
+    both = dataclasses.replace(alone, other_sizes={(64, 128): wide})
+    found = ModelMetadata.from_json(both.to_json())
+    assert found.to_json() == both.to_json()
+    assert found.sizes == ((64, 64), (64, 128))
+    there = found.at((64, 128))
+    assert (there.size, there.sizes, there.focal_length) == ((64, 128), ((64, 128),), 300.0)
+    assert np.array_equal(there.golden.depth, wide.depth)
+    with pytest.raises(KeyError):
+        found.at((128, 64))
+
+
+def test_the_nearest_shape_is_that_which_bends_least():
+    sizes = ((320, 576), (384, 512), (416, 416), (512, 384))
+    assert nearest_shape(sizes, 720, 1280) == (320, 576)
+    assert nearest_shape(sizes, 480, 640) == (384, 512)
+    assert nearest_shape(sizes, 640, 480) == (512, 384)
+    assert nearest_shape(sizes, 1, 1) == (416, 416)
+    assert nearest_shape(sizes, 10, 1000) == (320, 576)
+    # As much too wide as too high: the first.
+    assert nearest_shape(((100, 100), (100, 400)), 100, 200) == (100, 100)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +96,10 @@ def test_confidence_tables_survive_and_old_graphs_have_none():
         ('golden', {'depth': [[1]], 'labels': [[300]], 'confidence': [[0]]}, 'golden'),
         ('golden', {'depth': [[1]], 'labels': [[0]], 'confidence': [[0]]}, r'not the \(4, 4\)'),
         ('golden', {}, 'golden'),
+        ('other_sizes', [{'height': 64, 'width': 90}], 'golden'),
+        ('other_sizes', [{'height': 64, 'width': 96, 'golden': GRID}], r'64 x 96'),
+        ('other_sizes', [{'height': 64, 'width': 50, 'golden': GRID}], 'width'),
+        ('other_sizes', 5, 'int'),
     ],
 )
 def test_a_wrong_field_is_named(field, value, named):

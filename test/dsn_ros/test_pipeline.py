@@ -13,6 +13,7 @@ from support.stripes import striped
 from dsn_core.labels import UNLABELLED
 from dsn_ros.camera import Camera
 from dsn_ros.cloud import CLOUD_DTYPE, organised_cloud
+from dsn_ros.engines import Prediction
 from dsn_ros.pipeline import Frame, Pipeline, PipelineOptions
 from dsn_ros.scale import ScaleOptions
 
@@ -48,6 +49,48 @@ def test_every_map_has_the_size_that_was_asked_for(height, width, size):
     # The field of view stays what it was.
     assert seen.camera.k[0] / seen.camera.width == pytest.approx(50 / width)
     assert seen.camera.k[4] / seen.camera.height == pytest.approx(50 / height)
+
+
+class ManySizes(StandInEngine):
+    """Also answers at 96 x 64, upright."""
+
+    def size_for(self, height, width):
+        return self.metadata.size if width > height else (WIDTH, HEIGHT)
+
+    def infer(self, images):
+        if images.shape[1:3] == self.metadata.size:
+            return super().infer(images)
+        turned = super().infer(np.ascontiguousarray(images.swapaxes(1, 2)))
+        return Prediction(*(np.ascontiguousarray(each.swapaxes(1, 2)) for each in turned))
+
+
+@pytest.mark.parametrize('fit', ['stretch', 'crop'])
+def test_each_picture_is_shown_at_the_size_that_suits_its_shape(fit):
+    pipeline = Pipeline(ManySizes(), PipelineOptions(fit=fit))
+    for height, width, size in ((480, 640, (64, 96)), (640, 480, (96, 64))):
+        seen = pipeline.process(Frame(picture(height, width), camera=camera(height, width)))
+        for each in (seen.depth, seen.labels, seen.confidence, seen.image[..., 0]):
+            assert each.shape == size
+        assert (seen.camera.height, seen.camera.width) == size
+
+
+def test_the_lens_of_a_metric_model_is_taken_at_the_size_shown():
+    """Twice as many pixels for the same view: seen twice as near, and said as far as it is."""
+
+    class Finer(StandInEngine):
+        def size_for(self, height, width):
+            return 2 * HEIGHT, 2 * WIDTH
+
+        def infer(self, images):
+            answer = super().infer(np.ascontiguousarray(images[:, ::2, ::2]))
+            depth, labels, sure = (each.repeat(2, 1).repeat(2, 2) for each in answer)
+            return Prediction(depth / 2, labels, sure)
+
+    how = {'scale': 'metric', 'focal_length': 50.0}
+    frame = Frame(picture(), camera=camera())
+    coarse = Pipeline(StandInEngine(**how)).process(frame)
+    fine = Pipeline(Finer(**how)).process(frame)
+    assert fine.depth[::2, ::2] == pytest.approx(coarse.depth)
 
 
 def test_enlarged_maps_hold_only_values_that_were_there():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.bag_factory import START_NS, Recording
-from support.stand_in_engine import CAR, HEIGHT, ROAD, SKY, WIDTH, metadata
+from support.stand_in_engine import CAR, HEIGHT, ROAD, SKY, WIDTH, OneSize, metadata
 from support.stripes import striped
 from support.true_depth_engine import DEMO, TrueDepthEngine
 
@@ -23,11 +23,10 @@ CAMERA = Camera.pinhole(WIDTH, HEIGHT, 60, 60, (WIDTH - 1) / 2, 20.0)
 PICTURE = striped(HEIGHT, WIDTH)
 
 
-class RoadEngine:
+class RoadEngine(OneSize):
     """A level camera above an endless road, 1 unit high; ``road`` False: a car in its place."""
 
     name, device, precision = 'road', 'CPU', 'fp32'
-    height, width = HEIGHT, WIDTH
 
     def __init__(self, **changes):
         self.metadata = metadata(**{'scale': 'relative', **changes})

@@ -120,11 +120,32 @@ def test_a_sound_engine_answers_as_it_does_alone(watch):
     for mine, its in zip(watched.infer(pictures(2)), alone, strict=True):
         np.testing.assert_array_equal(mine, its)
     engine = garage.loaded[0]
-    for name in ('name', 'device', 'precision', 'metadata', 'height', 'width'):
+    for name in ('name', 'device', 'precision', 'metadata'):
         assert getattr(watched, name) == getattr(engine, name)
     assert (watched.restarts, watched.trouble, watched.stuck) == (0, '', 0)
     watched.close()
     assert engine.closed.is_set()
+
+
+def test_the_first_answer_at_another_size_may_take_as_long_as_loading(watch):
+    class Slow(Faulty):
+        def size_for(self, height, width):
+            return WIDTH, HEIGHT
+
+        def infer(self, images):
+            if images.shape[1:3] == (WIDTH, HEIGHT):
+                time.sleep(slow)
+                images = pictures(len(images))
+            return super().infer(images)
+
+    slow = 4 * TIMEOUT
+    watched, _ = watch(Slow())
+    assert watched.size_for(4, 3) == (WIDTH, HEIGHT)
+    upright = np.ascontiguousarray(pictures().swapaxes(1, 2))
+    watched.infer(upright)
+    with pytest.raises(NoAnswerError):  # from then on it is there, and as fast as any
+        watched.infer(upright)
+    assert watched.restarts == 1
 
 
 def test_what_loading_raises_is_raised(watch):

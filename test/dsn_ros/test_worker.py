@@ -28,7 +28,8 @@ def message(seconds, encoding='rgb8', nanoseconds=0):
 class Bench:
     """A worker between stand-ins: an engine that waits to be let go, and a list for a sink.
 
-    Pictures are 4 x 6 and hold the seconds of their stamp, by which the engine knows them.
+    Pictures are 4 x 6, at odd nanoseconds upright, and hold the seconds of their stamp, by which
+    the engine knows them.
     """
 
     def __init__(self, max_age=0.0, wanted=True, cameras=('',)):
@@ -57,7 +58,8 @@ class Bench:
     def decode(self, message):
         if message.encoding != 'rgb8':
             raise MessageError(f'no {message.encoding}')
-        return np.full((4, 6, 3), message.header.stamp.sec, np.uint8)
+        size = (6, 4) if message.header.stamp.nanosec % 2 else (4, 6)
+        return np.full((*size, 3), message.header.stamp.sec, np.uint8)
 
     def show(self, frame):
         return SimpleNamespace(frame=frame, image=frame.image)
@@ -169,6 +171,17 @@ def test_cameras_of_one_moment_go_through_the_engine_together():
         ('right', message(3)),
     )
     assert bench.batches == [[1], [2, 2], [3]]
+
+
+def test_cameras_of_another_shape_go_through_it_by_themselves():
+    bench = Bench(cameras=('front', 'left', 'right'))
+    bench.run_cameras(
+        ('front', message(1)),
+        ('front', message(2)),
+        ('left', message(2, nanoseconds=1)),
+        ('right', message(2, nanoseconds=2)),
+    )
+    assert bench.batches == [[1], [2, 2], [2]]
 
 
 def test_a_fast_camera_does_not_starve_a_slow_one():

@@ -14,7 +14,7 @@ from dsn_core.labels import CITYSCAPES
 from dsn_core.metadata import METADATA_KEY
 from dsn_ros.camera import Camera
 from dsn_ros.engines import Prediction
-from support.stand_in_engine import metadata
+from support.stand_in_engine import OneSize, metadata
 
 ID = {name: CITYSCAPES.id_of(name) for name in CITYSCAPES.names}
 HEIGHT, WIDTH, FOCAL = 192, 320, 190.0
@@ -148,14 +148,13 @@ def boxes_by_cell(boxes, resolution):
     return {tuple(c) for c in np.floor(points[:, :2] / resolution).astype(int).tolist()}
 
 
-class ExactEngine:
+class ExactEngine(OneSize):
     """Gives out what ``look`` saw as if a network had; confidence is the picture's green."""
 
     name, device, precision = 'exact', 'CPU', 'fp32'
 
     def __init__(self, depth, labels, **changes):
         self.metadata = metadata(height=HEIGHT, width=WIDTH, **changes)
-        self.height, self.width = HEIGHT, WIDTH
         self._depth, self._labels = as_a_network(depth), labels
 
     def infer(self, images):

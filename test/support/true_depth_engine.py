@@ -8,13 +8,13 @@ from dsn_core.labels import CITYSCAPES
 from dsn_ros.bags import open_bag
 from dsn_ros.engines import Prediction
 from dsn_ros.messages import image_view
-from support.stand_in_engine import metadata
+from support.stand_in_engine import OneSize, metadata
 
 DEMO = Path(__file__).resolve().parents[2] / 'demo' / 'street'
 SKY = CITYSCAPES.id_of('sky')
 
 
-class TrueDepthEngine:
+class TrueDepthEngine(OneSize):
     """Answers the n-th picture with the n-th true depth / ``unit`` of the demo bag.
 
     Where the truth is not known (sky, far away) it says 100 / ``unit``.
@@ -34,8 +34,8 @@ class TrueDepthEngine:
                 if len(self.truth) == limit:
                     break
         self.unit = unit
-        self.height, self.width = self.truth[0][0].shape
-        fields = {'height': self.height, 'width': self.width, 'scale': 'relative', **changes}
+        height, width = self.truth[0][0].shape
+        fields = {'height': height, 'width': width, 'scale': 'relative', **changes}
         self.metadata = metadata(**fields)
         self.calls = 0
 

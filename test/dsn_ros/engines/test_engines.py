@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dsn_ros.engines import Engine, list_engines, load_engine, read_model, self_test
+from dsn_core.golden import golden_frame
+from dsn_ros.engines import Engine, EngineError, list_engines, load_engine, read_model, self_test
 from dsn_ros.engines.select import engine_class
 
 # (median relative depth error, share of agreeing labels, confidence levels of 255) per precision.
@@ -95,6 +96,43 @@ def test_read_only_and_strided_pictures(engine: Engine, images):
 
 def test_self_test_passes(engine: Engine):
     assert self_test(engine).failure(engine.precision) is None
+
+
+def test_pictures_of_another_shape_are_seen_as_by_a_graph_of_their_size(
+    engine: Engine, tiny_model: Path, tiny_checkpoint: Path, tmp_path: Path
+):
+    if not engine.fits_quickly:
+        pytest.skip(f'{engine.name} keeps to the size of its model')
+    from dsn_core.export import export
+
+    size = engine.size_for(96, 64)  # upright
+    assert size in read_model(tiny_model).metadata.other_sizes
+    export(tiny_checkpoint, tmp_path / 'alone.onnx', height=size[0], width=size[1])
+    picture = golden_frame(*size)[None]
+    with load_engine(tmp_path / 'alone.onnx', 'onnxruntime:cpu', threads=1) as alone:
+        assert (alone.height, alone.width) == size
+        expected = alone.infer(picture)
+    answer = engine.infer(picture)
+    depth_limit, label_limit, _ = TOLERANCES[engine.precision]
+    assert np.median(np.abs(answer.depth - expected.depth) / expected.depth) <= depth_limit
+    assert np.mean(answer.labels == expected.labels) >= label_limit
+
+
+def test_a_size_that_cannot_be_made_is_not_tried_again(tiny_model: Path):
+    made = []
+
+    def make(size):
+        made.append(size)
+        raise EngineError('out of something')
+
+    with load_engine(tiny_model, 'onnxruntime:cpu', threads=1) as engine:
+        engine.fits_with(((96, 64),), make)
+        assert engine.size_for(100, 60) == (96, 64)
+        with pytest.raises(EngineError, match='out of something'):
+            engine.infer(golden_frame(96, 64)[None])
+        assert engine.size_for(100, 60) == (64, 96)
+        assert engine.infer(golden_frame(64, 96)[None]).depth.shape == (1, 64, 96)
+    assert made == [(96, 64)]
 
 
 def test_what_it_says_of_itself(engine: Engine):
