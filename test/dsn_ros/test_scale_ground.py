@@ -219,3 +219,8 @@ def test_the_ground_may_be_tilted_as_far_as_it_says(told, limit):
         found = ground_scale(depth, road, RAYS, TRUE, down, gates)
         assert found.usable is usable, (angle, found.reason)
     assert f'within {limit} degrees' in found.reason or 'is tilted by' in found.reason
+
+
+def test_a_share_of_all_is_reached_by_all():
+    depth, road = ground(normal())
+    assert ground_scale(depth, road, RAYS, TRUE, normal(), GroundGates(min_inliers=1.0)).usable

@@ -265,3 +265,13 @@ def test_what_may_move_by_itself_or_has_no_depth_is_not_followed():
         assert scale.update(views[1]).reason == 'too few points could be followed (0)'
         # Begun anew with the second, of which everything is known.
         assert scale.update(wall.view(1.0)).usable
+
+
+def test_a_good_guess_finds_what_has_moved_far_and_a_bad_one_does_not():
+    """At 40 pixels nothing is found from where it was."""
+    for guess, usable in ((5.0, True), (1.0, False)):
+        wall, scale = Wall(), MotionScale()
+        scale.update(wall.view(0.0, guess=guess))
+        found = scale.update(wall.view(0.2, 2.5, guess=guess))
+        assert found.usable is usable
+        assert not usable or found.factor == pytest.approx(5.0, rel=0.01)
