@@ -255,7 +255,8 @@ class TestImageToRgb:
 
     def test_says_what_is_lost_without_cv_bridge(self, monkeypatch):
         monkeypatch.setitem(__import__('sys').modules, 'cv_bridge', None)
-        with pytest.raises(MessageError, match=r'^cv_bridge does not import \(ModuleNotFoundError: .*rgb8'):
+        said = r'^cv_bridge does not import \(ModuleNotFoundError: .*rgb8'
+        with pytest.raises(MessageError, match=said):
             cv_bridge_converter()
 
     def test_says_what_is_lost_where_cv_bridge_fails(self, monkeypatch):
