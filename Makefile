@@ -7,7 +7,11 @@ OUT ?= out
 # ROS's Python packages live outside of any virtual environment: let the tests see them.
 SITE := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo --system-site-packages)
 
-.PHONY: demo test lint docs audit lock clean help
+# A file's tests stay together: they share what is expensive. ARGS='-n 0' is one process.
+PYTEST := .venv/test/bin/python -m pytest -n logical --maxprocesses 8 --dist loadscope \
+	--no-loadscope-reorder
+
+.PHONY: demo test coverage mutants lint docs audit lock clean help
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -15,10 +19,16 @@ help: ## Say what there is
 demo: .venv/demo/ready ## Depth and labels of a day and a night drive
 	.venv/demo/bin/dsn replay demo/street --compare --out $(OUT)/demo
 
-# A file's tests stay together: they share what is expensive. ARGS='-n 0' is one process.
 test: .venv/test/ready ## All tests, on all cores (those that need ROS run where rclpy imports)
-	.venv/test/bin/python -m pytest -n logical --maxprocesses 8 --dist loadscope \
-		--no-loadscope-reorder $(ARGS)
+	$(PYTEST) $(ARGS)
+
+coverage: .venv/test/ready ## What the tests reach, to be read from $(OUT)/coverage/index.html
+	$(PYTEST) --cov=dsn_core --cov=dsn_ros --cov-branch --cov-report=html:$(OUT)/coverage \
+		--cov-report=json:$(OUT)/coverage/coverage.json $(ARGS)
+	.venv/test/bin/python test/coverage_by_package.py $(OUT)/coverage/coverage.json
+
+mutants: .venv/mutation/ready ## Whether the tests notice changes of the code (half an hour)
+	.venv/mutation/bin/python test/mutation_run.py $(ARGS)
 
 lint: .venv/test/ready ## Style, types, and who imports whom
 	.venv/test/bin/ruff check .
@@ -45,6 +55,15 @@ lock: ## Write the lock files anew (needs uv)
 	.venv/docs/bin/python $(LOCKED) requirements/docs.txt
 	touch $@
 
+.venv/mutation/ready: .venv/test/ready requirements/mutation.txt
+	$(PYTHON) -m venv $(SITE) .venv/mutation
+	.venv/mutation/bin/python $(LOCKED) requirements/mutation.txt
+	@# What the tests import is taken from where they have it.
+	.venv/test/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$(.venv/mutation/bin/python -c \
+			'import sysconfig; print(sysconfig.get_path("purelib"))')/tests.pth"
+	touch $@
+
 .venv/demo/ready: setup.py requirements/build.txt requirements/demo.txt
 	$(PYTHON) -m venv .venv/demo
 	.venv/demo/bin/python $(LOCKED) requirements/build.txt
@@ -66,4 +85,4 @@ lock: ## Write the lock files anew (needs uv)
 	touch $@
 
 clean: ## Remove the environments and what the demo wrote
-	rm -rf .venv $(OUT)/demo $(OUT)/site
+	rm -rf .venv $(OUT)/demo $(OUT)/site $(OUT)/coverage mutants

@@ -16,6 +16,7 @@ PAGE = HERE.parent / 'docs' / 'licences.md'
 USES = {
     **{'demo': 'robot', 'build': 'installing', 'test': 'tests', 'torch': 'tests'},
     **{'torch-cuda': 'tests', 'audit': 'audit', 'docs': 'docs'},
+    **{'mutation': 'tests'},
 }  # of what a lock file has, the first that has it counts
 UNKNOWN = 'not said'
 HEAD = """# Licences of what is installed

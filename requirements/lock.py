@@ -6,7 +6,8 @@ build.txt: what installs the package itself. demo.txt: what a robot or `make dem
 test.txt: that and what the tests need, but for PyTorch. Of it there is a build for the CPU alone,
 which not every machine is offered (torch-cpu.txt, written by hand), and that of the registry
 (torch.txt), which may want NVIDIA's libraries beside it (torch-cuda.txt). audit.txt: pip-audit.
-docs.txt: what builds the site (make docs), for Python 3.11 and newer.
+docs.txt: what builds the site (make docs), for Python 3.11 and newer. mutation.txt: mutmut (make
+mutants), beside what the tests need.
 
 Releases that are locked already stay, unless --upgrade is given. One file serves every Python from
 3.10 on and every system: lines say where they hold.
@@ -30,6 +31,7 @@ HEADS = {
     'torch': 'PyTorch as the registry has it.',
     'audit': 'What `make audit` runs.',
     'docs': 'What `make docs` builds the site with.',
+    'mutation': 'What `make mutants` adds to the environment of the tests.',
     'torch-cuda': 'What PyTorch as the registry has it for NVIDIA wants beside it.',
 }
 
@@ -46,6 +48,9 @@ def main() -> None:
         runtime = _resolved(Path(folder) / 'demo.txt', (), ['--constraint', str(known)])
         audit = _audit(HERE / 'audit.txt', options)
         docs = _docs(HERE / 'docs.txt', ['--constraint', str(known), *options])
+        tested = Path(folder) / 'tested.txt'
+        tested.write_text(''.join(everything))
+        mutation = _mutation(HERE / 'mutation.txt', ['--constraint', str(tested), *options])
     torch = [each for each in everything if each.startswith('torch==')]
     cuda = [each for each in everything if CUDA.match(each)]
     rest = [each for each in everything if each not in cuda and not each.startswith('torch==')]
@@ -53,7 +58,7 @@ def main() -> None:
     rest = [each for each in rest if each not in build]
     runtime = [each for each in runtime if each not in build]
     files = {'build': build, 'demo': runtime, 'test': rest, 'torch': torch, 'torch-cuda': cuda}
-    files |= {'audit': audit, 'docs': docs}
+    files |= {'audit': audit, 'docs': docs, 'mutation': mutation}
     for name, entries in files.items():
         head = f'# {HEADS[name]}\n# Written by requirements/lock.py.\n'
         (HERE / f'{name}.txt').write_text(head + ''.join(entries))
@@ -81,6 +86,10 @@ def _audit(out: Path, options: list[str]) -> list[str]:
 
 def _docs(out: Path, options: list[str]) -> list[str]:
     return _compiled(out, [str(HERE / 'docs.in'), *options], python='3.11')
+
+
+def _mutation(out: Path, options: list[str]) -> list[str]:
+    return _compiled(out, [str(HERE / 'mutation.in'), *options])
 
 
 def _compiled(out: Path, options: list[str], python: str = '3.10') -> list[str]:

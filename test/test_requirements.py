@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ('build', 'demo', 'test', 'torch', 'torch-cpu', 'torch-cuda', 'audit', 'docs')
+LOCKS = ('build', 'demo', 'test', 'torch', 'torch-cpu', 'torch-cuda', 'audit', 'docs', 'mutation')
 SETUP = (ROOT / 'setup.py').read_text()
 
 

@@ -84,6 +84,29 @@ def test_rotation_is_the_exponential_of_its_axis_angle(axis_angle, size):
     torch.testing.assert_close(whole, rotation, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16])
+def test_each_pose_of_a_batch_is_its_own_and_of_its_type(dtype):
+    turns = [(0.3, -0.2, 0.5), (-1.1, 0.4, 0.0), (0.0, 0.0, 0.0)]
+    goes = [(1.0, 2.0, 3.0), (-4.0, 0.5, 0.0), (0.0, 0.0, 8.0)]
+    batch = transform_from_pose(double(*turns).to(dtype), double(*goes).to(dtype))
+    assert batch.dtype == dtype
+    assert invert_transform(batch).dtype == dtype
+    plane = SlantedPlane()
+    expected = np.stack([plane.transform(a, t) for a, t in zip(turns, goes, strict=True)])
+    atol = {torch.float64: 1e-9, torch.float32: 1e-6, torch.bfloat16: 0.02}[dtype]
+    torch.testing.assert_close(batch.double(), torch.from_numpy(expected), rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize('angle', [3e-3, 1.1e-3, 9e-4, 5e-4])
+def test_small_turns_are_exact_on_either_side_of_the_series(angle):
+    turn = double([0.6 * angle, 0.8 * angle, 0.0])  # (1, 3)
+    rotation = transform_from_pose(turn, torch.zeros_like(turn))[0, :3, :3].numpy()
+    # About an axis in the plane of x and y the turn moves z by the sine alone, and x and y
+    # against each other by 1 - cos = 2 sin² of half of it alone.
+    np.testing.assert_allclose(rotation[2, :2], np.sin(angle) * np.array([-0.8, 0.6]), rtol=1e-12)
+    np.testing.assert_allclose(rotation[0, 1], 2 * np.sin(angle / 2) ** 2 * 0.48, rtol=1e-12)
+
+
 def test_pose_has_a_gradient_at_no_motion():
     zero = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda a: transform_from_pose(a, a), (zero,))
@@ -187,5 +210,6 @@ def test_wrong_shapes_of_poses_and_points_are_named():
         transform_from_pose(torch.ones(3), torch.ones(3))
     with pytest.raises(ValueError, match=r'^translation must be'):
         transform_from_pose(torch.ones(1, 3), torch.ones(2, 3))
-    with pytest.raises(ValueError, match=r'^transform must be'):
-        invert_transform(torch.eye(4))
+    for shape in ((4, 4), (1, 3, 4), (1, 1, 4, 4)):
+        with pytest.raises(ValueError, match=r'^transform must be'):
+            invert_transform(torch.ones(shape))

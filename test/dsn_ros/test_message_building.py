@@ -142,9 +142,72 @@ class TestBuilding:
         (transform,) = msg.transforms
         assert (transform.header.frame_id, transform.child_frame_id) == ('map', 'camera')
         assert stamp_ns(transform.header) == STAMP
-        assert transform.transform.translation.z == 3
-        assert transform.transform.rotation.w == 1
         assert make.string('hello').data == 'hello'
+
+    def test_each_transform_has_its_own_numbers_in_their_places(self, make):
+        half = 0.5**0.5
+        msg = make.tf_message(
+            [
+                (STAMP, 'map', 'odom', (1, 2, 3), (0, half, 0, half)),
+                (STAMP + 1, 'odom', 'camera', (4, 5, 6), (0.1, 0.2, 0.3, 0.9)),
+            ]
+        )
+        found = []
+        for each in msg.transforms:
+            t, q = each.transform.translation, each.transform.rotation
+            found.append(((t.x, t.y, t.z), (q.x, q.y, q.z, q.w)))
+        assert found[0] == ((1, 2, 3), (0, half, 0, half))
+        assert found[1] == ((4, 5, 6), (0.1, 0.2, 0.3, 0.9))
+        assert [stamp_ns(each.header) for each in msg.transforms] == [STAMP, STAMP + 1]
+        assert [each.child_frame_id for each in msg.transforms] == ['odom', 'camera']
+
+    def test_every_field_of_an_image_a_file_and_a_calibration(self, make):
+        header = make.header(STAMP, 'camera')
+        image = make.image(np.zeros((2, 5, 3), np.uint8), 'bgr8', header)
+        assert (image.encoding, image.step, image.is_bigendian) == ('bgr8', 15, 0)
+        assert image.header.frame_id == 'camera'
+        file = make.compressed_image(b'\x01\x02\x03', 'jpeg', header)
+        assert (file.format, bytes(file.data)) == ('jpeg', b'\x01\x02\x03')
+        assert file.header.frame_id == 'camera'
+        fields = CameraInfoFields(
+            **{**vars(camera_fields()), 'binning_x': 2, 'binning_y': 3, 'roi': (1, 2, 30, 40)}
+        )
+        info = make.camera_info(fields, header)
+        assert (info.binning_x, info.binning_y, info.header.frame_id) == (2, 3, 'camera')
+        window = (info.roi.x_offset, info.roi.y_offset, info.roi.height, info.roi.width)
+        assert window == (1, 2, 30, 40)
+        assert not info.roi.do_rectify
+        names = make.label_info(['a'], header, 0.25)
+        assert (names.threshold, names.header.frame_id) == (0.25, 'camera')
+        cloud = make.point_cloud(np.zeros((2, 3), [('x', 'f4')]), header)
+        assert (cloud.header.frame_id, cloud.is_bigendian, cloud.is_dense) == ('camera', 0, 0)
+
+    @pytest.mark.parametrize(
+        ('array_', 'encoding', 'said'),
+        [
+            (np.zeros(4, np.uint8), 'mono8', 'encoding mono8 wants uint8 of shape'),
+            (np.zeros((2, 2, 1), np.uint8), 'mono8', r'got uint8 of \(2, 2, 1\)'),
+            (np.zeros((2, 2, 4), np.uint8), 'rgb8', r"wants uint8 of shape \('H', 'W', 3\)"),
+            (np.zeros((2, 2)), 'yuv9', "no encoding 'yuv9': choose from rgb8, bgr8, "),
+        ],
+    )
+    def test_an_image_that_does_not_fit_is_told_what_would(self, make, array_, encoding, said):
+        with pytest.raises(ValueError, match=said):
+            make.image(array_, encoding, make.header(STAMP, 'camera'))
+
+    def test_binning_of_zero_is_none_and_a_window_of_zeros_the_full_picture(self):
+        msg = make_info()
+        msg.binning_x, msg.binning_y = 0, 4
+        found = camera_info_fields(msg)
+        assert (found.binning_x, found.binning_y, found.roi) == (1, 4, None)
+        msg.binning_x, msg.binning_y, msg.roi.y_offset = 3, 0, 7
+        found = camera_info_fields(msg)
+        assert (found.binning_x, found.binning_y, found.roi) == (3, 1, (0, 7, 0, 0))
+
+    @pytest.mark.parametrize('name', ['r', 'p'])
+    def test_every_matrix_is_counted(self, name):
+        with pytest.raises(MessageError, match=f'field {name} has 8 numbers'):
+            CameraInfoFields(**{**vars(camera_fields()), name: (1.0,) * 8})
 
     def test_everything_survives_a_bag(self):
         make = BagMessages()

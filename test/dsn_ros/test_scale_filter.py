@@ -89,3 +89,38 @@ def test_frames_a_little_out_of_order_do_no_harm():
     scale.add(SECOND, measure(2.0))
     found = scale.add(SECOND - 50_000_000, measure(2.0))
     assert (found.factor, found.frames) == (pytest.approx(2.0), 2)
+
+
+def test_frames_are_out_of_order_by_a_fifth_of_a_second_at_most():
+    for back, frames in ((200_000_000, 2), (200_000_001, 1)):
+        scale = ScaleFilter(5.0, 10.0)
+        scale.add(SECOND, measure(2.0))
+        assert scale.add(SECOND - back, measure(2.0)).frames == frames
+
+
+def test_spread_by_its_formula():
+    scale = ScaleFilter(60.0, 10.0)
+    logs, sigmas = [0.0, 0.1, 0.3, -0.2], [0.04, 0.08, 0.02, 0.3]
+    for i, (log, sigma) in enumerate(zip(logs, sigmas, strict=True)):
+        found = scale.add(i * SECOND, measure(float(np.exp(log)), sigma))
+    # Deviations from the median 0.05 are 0.05, 0.05, 0.25 and 0.25; sigma's median is 0.06.
+    spread = np.hypot(1.4826 * 0.15, 0.06 / np.sqrt(4))
+    assert found.spread == pytest.approx(spread)
+    assert (found.frames, found.age) == (4, 0.0)
+    held = scale.add(8 * SECOND, BAD)
+    assert held.spread == pytest.approx(np.hypot(spread, 0.02 * 5))
+    assert (held.frames, held.age) == (4, pytest.approx(5.0))
+    assert held.factor == pytest.approx(np.exp(0.05))
+
+
+def test_a_measure_is_forgotten_after_the_window_and_not_at_its_end():
+    scale = ScaleFilter()  # five seconds; one measure is enough
+    assert scale.add(0, measure(2.0)).frames == 1
+    assert scale.add(5 * SECOND, measure(2.0)).frames == 2
+    assert scale.add(5 * SECOND + 1, measure(2.0)).frames == 2
+    assert scale.add(15 * SECOND + 1, BAD).age == pytest.approx(10.0)
+    assert scale.add(15 * SECOND + 1001, BAD) is None
+    scale.add(16 * SECOND, measure(3.0))
+    scale.forget()
+    assert scale.add(16 * SECOND, BAD) is None
+    assert scale.add(17 * SECOND, measure(4.0)).frames == 1

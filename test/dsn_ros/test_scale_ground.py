@@ -1,5 +1,7 @@
 """Scale by the ground: planes whose height is known in closed form."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -116,8 +118,6 @@ def test_what_is_no_ground_is_not_believed(spoil, said):
         down = normal(pitch=25)
     found = ground_scale(depth, road, RAYS, TRUE, down)
     assert not found.usable
-    import re
-
     assert re.search(said, found.reason), found.reason
 
 
@@ -137,3 +137,90 @@ def test_the_same_picture_gives_the_same_answer_and_fast():
         times.append(time.process_time() - start)
     assert len(found) == 1
     assert min(times) < 0.02  # 1.5 ms where nobody else computes
+
+
+def looked_at(road, rays=RAYS, down=(0.0, 1.0, 0.0), step=1):
+    """How many pixels of a grid are road that lies at most 20 heights away."""
+    full = np.concatenate([rays, np.ones((*rays.shape[:2], 1))], axis=-1)
+    sine = full @ np.array(down) / np.linalg.norm(full, axis=-1)
+    return int((road & (sine > 0.05))[step // 2 :: step, step // 2 :: step].sum())
+
+
+def test_every_pixel_of_an_exact_plane_agrees():
+    for down in (normal(), normal(-5, 3)):
+        depth, road = ground(down)
+        found = ground_scale(depth, road, RAYS, TRUE, down)
+        assert found.inliers == looked_at(road, down=down)
+        assert found.reason == ''
+
+
+def test_a_large_picture_is_looked_at_on_a_grid():
+    camera = Camera.of_view(576, 320, 80)
+    full = np.concatenate([camera.rays(), np.ones((320, 576, 1))], axis=-1)
+    with np.errstate(divide='ignore'):
+        depth = (1 / full[..., 1]).astype(np.float32)
+    road = (depth > 0) & (depth < 40)
+    found = ground_scale(depth, road, camera.rays(), TRUE, normal())
+    assert found.inliers == looked_at(road, camera.rays(), step=7)  # √(320 · 576 / 4096) = 6.7
+    assert found.factor == pytest.approx(TRUE, rel=1e-4)
+
+
+@pytest.mark.parametrize(('noise', 'share'), [(0.0, 0.01), (0.03, 0.03)])
+def test_sigma_is_that_of_twenty_five_independent_samples(noise, share):
+    """With its normal held a plane has its height alone to be wrong; 1 % is the least noise."""
+    depth, road = ground(normal())
+    depth *= np.random.default_rng(2).lognormal(0, noise, depth.shape).astype(np.float32)
+    held = ground_scale(depth, road, RAYS, TRUE, normal(), GroundGates(tilt_sigma=1e-4))
+    assert held.sigma == pytest.approx(share / 25**0.5, rel=0.1)
+    free = ground_scale(depth, road, RAYS, TRUE, normal(), GroundGates(tilt_sigma=1e4))
+    assert free.sigma > 1.1 * held.sigma
+    unknown = ground_scale(depth, road, RAYS, TRUE)
+    assert unknown.sigma == pytest.approx(free.sigma, rel=0.02)
+
+
+def test_sixty_pixels_of_road_are_enough_and_one_less_is_not():
+    depth, road = ground(normal())
+    for count, usable in ((60, True), (59, False)):
+        some = np.zeros_like(road)
+        some[-4:].reshape(-1)[:count] = True
+        some[-4:] = np.random.default_rng(0).permutation(some[-4:].reshape(-1)).reshape(4, -1)
+        found = ground_scale(depth, some, RAYS, TRUE, normal())
+        assert found.usable is usable, found.reason
+        assert found.inliers == count
+    assert found.reason == 'too little road in sight (59 samples, 60 needed)'
+
+
+@pytest.mark.parametrize(
+    ('gates', 'said'),
+    [
+        ({}, ''),
+        ({'min_inliers': 0.9}, r'only 7\d% of the road lies on one plane'),
+        ({'max_residual': 0.01}, r'the road is uneven \([2-4]\.\d% of its depth\)'),
+        ({'max_sigma': 0.001}, r'the plane is loose \(factor to within [12]%\)'),
+        ({'tolerance': 1e-6}, 'only 0% of the road lies on one plane'),
+    ],
+)
+def test_each_gate_says_why(gates, said):
+    depth, road = ground(normal())
+    rng = np.random.default_rng(5)
+    depth *= rng.lognormal(0, 0.04, depth.shape)
+    depth = np.where(rng.random(depth.shape) < 0.25, depth * 0.5, depth).astype(np.float32)
+    found = ground_scale(depth, road, RAYS, TRUE, normal(), GroundGates(**gates))
+    assert re.fullmatch(said, found.reason), found.reason
+    assert found.usable is (said == '')
+
+
+@pytest.mark.parametrize(('told', 'limit'), [(True, 10), (False, 20)])
+def test_the_ground_may_be_tilted_as_far_as_it_says(told, limit):
+    for angle, usable in ((limit - 1, True), (limit + 1, False)):
+        depth, road = ground(normal(roll=angle))
+        down = normal() if told else None
+        gates = GroundGates(tilt_sigma=1e4)
+        found = ground_scale(depth, road, RAYS, TRUE, down, gates)
+        assert found.usable is usable, (angle, found.reason)
+    assert f'within {limit} degrees' in found.reason or 'is tilted by' in found.reason
+
+
+def test_a_share_of_all_is_reached_by_all():
+    depth, road = ground(normal())
+    assert ground_scale(depth, road, RAYS, TRUE, normal(), GroundGates(min_inliers=1.0)).usable

@@ -1,5 +1,7 @@
 """Scale by motion: exact points and poses, and a textured wall that is driven at."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from dsn_ros.camera import Camera
-from dsn_ros.scale_odometry import MotionScale, MotionView, motion_scale
+from dsn_ros.scale_odometry import MotionGates, MotionScale, MotionView, motion_scale
 
 FOCAL = 300.0
 
@@ -119,6 +121,64 @@ def test_what_does_not_tell_is_not_believed(spoil):
     assert found.reason
 
 
+def test_every_track_counts_twice_and_agrees_with_itself():
+    moved = motion()
+    before, after, near, far = scene(moved)
+    found = motion_scale(before, after, near / 3, far / 3, moved, FOCAL)
+    assert 300 < found.inliers <= 400  # the farthest have too little parallax
+    assert found.sigma == pytest.approx(0, abs=1e-9)
+    near = near * np.random.default_rng(1).lognormal(0, 0.1, near.shape)
+    far = far * np.random.default_rng(2).lognormal(0, 0.1, far.shape)
+    found = motion_scale(before, after, near / 3, far / 3, moved, FOCAL)
+    assert found.sigma == pytest.approx(0.1 / 25**0.5, rel=0.15)
+
+
+def near_scene(moved, count):
+    """As ``scene``, all of it near enough to tell."""
+    rng = np.random.default_rng(4)
+    depth = rng.uniform(4, 6, count)
+    side = rng.choice([-1, 1], (count, 2))
+    rays = side * rng.uniform(0.3, 0.6, (count, 2))
+    points = np.concatenate([rays, np.ones((count, 1))], axis=1) * depth[:, None]
+    after = points @ moved[:3, :3].T + moved[:3, 3]
+    return rays, after[:, :2] / after[:, 2:], depth, after[:, 2]
+
+
+def test_twenty_tracks_are_enough_and_one_less_is_not():
+    moved = motion()
+    assert motion_scale(*near_scene(moved, 20), moved, FOCAL).usable
+    found = motion_scale(*near_scene(moved, 19), moved, FOCAL)
+    assert (found.reason, found.inliers) == ('too few points with parallax (19)', 38)
+
+
+@pytest.mark.parametrize(
+    ('gates', 'said'),
+    [
+        ({}, ''),
+        ({'tolerance': 0.02, 'min_inliers': 0.9}, r'only \d\d% of the points agree on a scale'),
+        ({'max_sigma': 0.01}, r'the points disagree \(factor to within [23]%\)'),
+        ({'min_tracks': 101}, r'too few points with parallax \(100\)'),
+        ({'max_noise': 1e-4}, 'no point moved as the odometry says'),
+    ],
+)
+def test_each_gate_says_why(gates, said):
+    moved = motion()
+    before, after, near, far = near_scene(moved, 100)
+    near, far = (d * np.random.default_rng(3).lognormal(0, 0.12, 100) for d in (near, far))
+    found = motion_scale(before, after, near, far, moved, FOCAL, MotionGates(**gates))
+    assert re.fullmatch(said, found.reason), found.reason
+    assert found.usable is (said == '')
+
+
+@pytest.mark.parametrize(('pixels', 'agree'), [(1.3, 100), (1.8, 0)])
+def test_what_leaves_its_epipolar_line_by_a_pixel_and_a_half_moves_by_itself(pixels, agree):
+    moved = motion(x=-1.0, z=0.0, turn=(0, 0, 0))  # to the right: points go left, along rows
+    before, after, near, far = near_scene(moved, 100)
+    after = after + (0, pixels / FOCAL)
+    found = motion_scale(before, after, near, far, moved, FOCAL)
+    assert found.inliers == 2 * agree
+
+
 class Wall:
     """A textured wall that a camera drives towards, drawn exactly; depth in an unknown unit."""
 
@@ -185,3 +245,33 @@ def test_a_picture_of_another_size_or_without_texture_begins_anew():
     blank = MotionView(np.zeros_like(grey.grey), *list(vars(grey).values())[1:])
     assert not scale.update(blank).usable
     assert 'too few' in scale.update(blank).reason
+
+
+def test_told_to_forget_it_begins_with_the_next_picture():
+    wall, scale = Wall(), MotionScale()
+    scale.update(wall.view(0.0))
+    scale.forget()
+    assert scale.update(wall.view(0.5)).reason == 'the first picture'
+    assert scale.update(wall.view(1.0)).usable
+
+
+def test_what_may_move_by_itself_or_has_no_depth_is_not_followed():
+    wall = Wall()
+    for field, value in (('still', False), ('depth', np.nan), ('depth', 0.0)):
+        scale = MotionScale()
+        views = [wall.view(0.0), wall.view(0.5)]
+        getattr(views[0], field)[:] = value
+        assert not scale.update(views[0]).usable
+        assert scale.update(views[1]).reason == 'too few points could be followed (0)'
+        # Begun anew with the second, of which everything is known.
+        assert scale.update(wall.view(1.0)).usable
+
+
+def test_a_good_guess_finds_what_has_moved_far_and_a_bad_one_does_not():
+    """At 40 pixels nothing is found from where it was."""
+    for guess, usable in ((5.0, True), (1.0, False)):
+        wall, scale = Wall(), MotionScale()
+        scale.update(wall.view(0.0, guess=guess))
+        found = scale.update(wall.view(0.2, 2.5, guess=guess))
+        assert found.usable is usable
+        assert not usable or found.factor == pytest.approx(5.0, rel=0.01)

@@ -134,6 +134,14 @@ def test_a_picture_left_out_or_without_contrast_is_no_nan():
         assert affine_invariant_distillation(disparity, torch.full_like(teacher, flat)).isfinite()
 
 
+def test_each_picture_is_judged_by_its_own_size():
+    """A map of tiny numbers has contrast, whatever other maps are beside it."""
+    disparity, teacher = tensors(*maps(17))
+    loss = affine_invariant_distillation(disparity, teacher)
+    disparity[1] *= 1e-9
+    torch.testing.assert_close(affine_invariant_distillation(disparity, teacher), loss)
+
+
 def test_half_precision_is_raised():
     disparity, teacher = tensors(*maps(18))
     loss = affine_invariant_distillation(disparity.bfloat16(), teacher.bfloat16())
