@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from dsn_core.data.calibration import FISHEYE, Calibration
 from dsn_core.data.lens import Lens
 from dsn_core.errors import UserError
+from dsn_ros.camera_info import CameraInfoFields
 from dsn_ros.errors import MessageError
-from dsn_ros.messages import CameraInfoFields
 
 __all__ = ['Camera', 'is_rectified']
 

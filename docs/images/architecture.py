@@ -66,7 +66,10 @@ ROWS: tuple[dict[str, tuple[str, tuple[str, ...]]], ...] = (
         'engines': ('one for each runtime', ('engines',)),
         'messages': (
             'pictures, clouds, calibrations',
-            ('messages', 'compressed_images', 'point_clouds', 'camera', 'errors'),
+            (
+                *('messages', 'camera_info', 'compressed_images', 'point_clouds', 'camera'),
+                'errors',
+            ),
         ),
     },
     {
