@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dsn_core.errors import UserError
 from dsn_core.models import DepthSegNet
 from dsn_core.models.variants import PAPER as PAPER_VARIANT
+from dsn_core.models.variants import VARIANTS
 
 __all__ = ['PAPER', 'PartCost', 'profile']
 
@@ -68,7 +70,12 @@ def _part(network: DepthSegNet, name: str) -> nn.Module:
 def profile(
     height: int = 320, width: int = 576, num_classes: int = 19, variant: str = PAPER_VARIANT
 ) -> dict[str, PartCost]:
-    """Count every part of ``DepthSegNet`` for one image by running it with hooks."""
+    """Count every part of ``DepthSegNet`` for one image by running it with hooks.
+
+    Raises UserError for a variant that there is not.
+    """
+    if variant not in VARIANTS:
+        raise UserError(f'variant {variant}: choose from {", ".join(VARIANTS)}')
     network = DepthSegNet(num_classes, variant=variant).eval()
     costs: dict[str, PartCost] = {}
     for part in ('light', 'encoder', 'depth_decoder', 'seg_decoder'):

@@ -21,7 +21,7 @@ from dsn_ros.console import progress_bar
 from dsn_ros.errors import UserError
 from dsn_ros.evaluation_page import page
 from dsn_ros.evaluation_text import to_markdown
-from dsn_ros.output import staged, write_json
+from dsn_ros.results_folder import staged, write_json
 
 __all__ = ['AblationResult', 'ablate', 'describe', 'load_ablation']
 
@@ -127,7 +127,7 @@ def _write(
             {**e._asdict(), 'full': e.full._asdict(), 'without': e.without._asdict()}
             for e in part_effects(scored)
         ],
-        'others': [_score_figures(score) for score in others],
+        'others': [score.figures() for score in others],
     }
     with staged(ablation.config.out) as folder:
         (folder / 'table_5.md').write_text(to_markdown(found), encoding='utf-8')
@@ -153,7 +153,7 @@ def _variant_figures(
             {
                 'seed': t.seed,
                 'failure': t.failure,
-                'scores': [_score_figures(s) for s in scores if s.name == _name(t)],
+                'scores': [s.figures() for s in scores if s.name == _name(t)],
             }
             for t in trained
             if t.variant.name == variant.name
@@ -163,12 +163,3 @@ def _variant_figures(
             for name, conditions in by_set.items()
         },
     }
-
-
-def _score_figures(score: RowScore) -> dict[str, Any]:
-    """Every figure; the pictures are on the page."""
-    conditions = {
-        name: {key: value for key, value in figures.items() if key != 'pictures'}
-        for name, figures in score.conditions.items()
-    }
-    return {**asdict(score), 'conditions': conditions}

@@ -14,7 +14,7 @@ from dsn_core.data.sequencer import Sequencer
 from dsn_core.data.source import FrameSource, SourceFrame
 from dsn_core.errors import ConfigError, UserError, require
 from dsn_ros.bag_odometry import read_track
-from dsn_ros.bag_topics import CAMERA_INFO, IMAGE
+from dsn_ros.bag_topics import CAMERA_INFO, picture_on
 from dsn_ros.bags import (
     SUFFIXES,
     Bag,
@@ -25,13 +25,7 @@ from dsn_ros.bags import (
 )
 from dsn_ros.camera import Camera, is_rectified
 from dsn_ros.errors import MessageError
-from dsn_ros.messages import (
-    bag_converter,
-    camera_info_fields,
-    compressed_to_rgb,
-    image_to_rgb,
-    stamp_ns,
-)
+from dsn_ros.messages import camera_info_fields, stamp_ns
 
 __all__ = ['BagSource']
 
@@ -156,8 +150,7 @@ class _Reading:
                 since = (stamp - first) * 1e-9 - start
                 if since < 0 or (duration and since >= duration):
                     continue
-                raw = self.topic.type == IMAGE
-                image = image_to_rgb(content, bag_converter) if raw else compressed_to_rgb(content)
+                image = picture_on(self.topic, content)
             except MessageError as error:
                 _logger.warning('%s: %s', self.bag.path, error)
                 if message.topic == self.info_topic:

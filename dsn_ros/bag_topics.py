@@ -1,16 +1,20 @@
-"""Which of a bag's topics is the camera."""
+"""Which of a bag's topics is the camera, and what its messages show."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dsn_ros.errors import BagError, MessageError
+from dsn_ros.messages import bag_converter, compressed_to_rgb, image_to_rgb
 
 if TYPE_CHECKING:
     from dsn_ros.bags import Bag
 
-__all__ = ['TopicInfo', 'choose_image_topic', 'find_camera_info_topic']
+__all__ = ['TopicInfo', 'choose_image_topic', 'find_camera_info_topic', 'picture_on']
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -68,6 +72,16 @@ def find_camera_info_topic(bag: 'Bag', image_topic: str) -> str | None:
         if found is not None and found.type == CAMERA_INFO:
             return found.name
     return None
+
+
+def picture_on(topic: TopicInfo, content: Any) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a message of an image topic, raw or compressed.
+
+    Raises MessageError where it cannot be decoded.
+    """
+    if topic.type == IMAGE:
+        return image_to_rgb(content, bag_converter)
+    return compressed_to_rgb(content)
 
 
 def _content(bag: 'Bag', topic: TopicInfo) -> str:

@@ -14,36 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsn_core.files import replacing
-from dsn_ros.bag_poses import BagPoses
+from dsn_ros.bag_camera import BagCamera
 from dsn_ros.bag_tf import ODOMETRY, read_tree
-from dsn_ros.bag_topics import IMAGE
-from dsn_ros.bags import Bag, BagMessage, choose_image_topic, find_camera_info_topic, open_bag
-from dsn_ros.camera import Camera
+from dsn_ros.bags import Bag, BagMessage, open_bag
 from dsn_ros.engines import Engine
 from dsn_ros.errors import BagError, MessageError, UserError
-from dsn_ros.ground_truth import ground_truth_topic
 from dsn_ros.lidar_truth import LidarTruth, choose_lidar
-from dsn_ros.messages import (
-    bag_converter,
-    camera_info_fields,
-    compressed_to_rgb,
-    image_to_rgb,
-    stamp_ns,
-)
-from dsn_ros.pipeline import Frame, Pipeline, PipelineOptions
+from dsn_ros.messages import stamp_ns
+from dsn_ros.pipeline import Pipeline, PipelineOptions
 from dsn_ros.point_clouds import POINT_CLOUD
 from dsn_ros.scale import ScaleOptions
 from dsn_ros.scale_estimate import Estimate
 from dsn_ros.scale_filter import robust_spread
 
-__all__ = ['METHODS', 'CalibrateOptions', 'Calibration', 'Factor', 'calibrate', 'write_parameters']
+__all__ = ['METHODS', 'CalibrateOptions', 'Factor', 'FoundScale', 'calibrate', 'write_parameters']
 
 METHODS = ('lidar', 'odometry', 'height')
 
 _MIN_POINTS = 50  # of a LiDAR in the picture
 _INDEPENDENT = 25  # points worth of a smooth map at most, as in scale_ground
 _CAP = 80.0  # metres: what is farther is not compared
-_STRING = 'std_msgs/msg/String'
 
 
 @dataclass(frozen=True)
@@ -101,7 +91,7 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class FoundScale:
     """What was found: over all frames, by condition where the bag says it, and what was not.
 
     ``reasons``: how many frames were not measured, and why.
@@ -118,7 +108,7 @@ def calibrate(
     engine: Engine,
     options: CalibrateOptions,
     progress: Callable[[int, int], None] | None = None,
-) -> Calibration:
+) -> FoundScale:
     """Find the factor of the bag ``path`` for ``engine``'s model.
 
     Raises UserError, saying why, where too few frames could be measured or they disagree.
@@ -129,7 +119,7 @@ def calibrate(
         return run.result()
 
 
-def write_parameters(path: Path, found: Calibration, about: str) -> None:
+def write_parameters(path: Path, found: FoundScale, about: str) -> None:
     """Write the node's parameters with the factor, ``about`` (one line) as their comment."""
     text = (
         f'# {about}: {found.all}.\n'
@@ -149,18 +139,15 @@ class _Run:
 
     def __init__(self, bag: Bag, engine: Engine, options: CalibrateOptions) -> None:
         self.bag, self.options = bag, options
-        self.topic = choose_image_topic(bag, options.topic)
-        self.info_topic = options.camera_info or find_camera_info_topic(bag, self.topic.name)
-        if self.info_topic is None and not options.fov_degrees:
+        pipeline = options.pipeline()
+        self.camera = BagCamera(bag, options.topic, options.camera_info, pipeline.scale)
+        self.topic = self.camera.topic
+        if self.camera.info_topic is None and not options.fov_degrees:
             raise BagError(
                 f'{bag.path} has no camera_info beside {self.topic.name}: name it with '
                 '--camera-info, or give --fov'
             )
-        self.condition_topic = ground_truth_topic(bag, 'condition', _STRING)
-        self.pipeline = Pipeline(engine, options.pipeline())
-        self.poses = BagPoses(bag, self.pipeline.options.scale)
-        self.camera: Camera | None = None
-        self.condition = ''
+        self.pipeline = Pipeline(engine, pipeline)
         self.frames = 0
         self.lidar: LidarTruth | None = None
         self.waiting: dict[int, tuple[NDArray[np.float32], str]] = {}  # by stamp: for their cloud
@@ -188,7 +175,7 @@ class _Run:
         if self.lidar is not None:
             self._compare(self.lidar.finish())
 
-    def result(self) -> Calibration:
+    def result(self) -> FoundScale:
         """Sum up, or raise UserError."""
         options, name = self.options, self.bag.path
         every = [factor for each in self.factors.values() for factor in each]
@@ -207,35 +194,31 @@ class _Run:
                 f'{name}: no one factor by {options.by} fits, frames disagree by more than '
                 f'{options.max_spread:.0%}: {found}{by}; see --max-spread'
             )
-        return Calibration(found, conditions, self.frames, dict(self.reasons))
+        return FoundScale(found, conditions, self.frames, dict(self.reasons))
 
     def _topics(self) -> set[str]:
-        extra = [self.info_topic, self.condition_topic]
+        topics = set(self.camera.topics)
         if self.options.by == 'lidar':
-            extra += [t.name for t in self.bag.topics.values() if t.type == POINT_CLOUD]
-        return {self.topic.name, *(name for name in extra if name)}
+            topics |= {t.name for t in self.bag.topics.values() if t.type == POINT_CLOUD}
+        return topics
 
     def _take_picture(self, content: Any) -> None:
-        raw = self.topic.type == IMAGE
-        image = image_to_rgb(content, bag_converter) if raw else compressed_to_rgb(content)
+        picture = self.camera.picture(content)
         stamp, frame_id = stamp_ns(content.header), content.header.frame_id
-        where = (self.poses.to_ground(frame_id, stamp), self.poses.to_odom(frame_id, stamp))
-        seen = self.pipeline.process(Frame(image, stamp, frame_id, self.camera, *where))
+        seen = self.pipeline.process(self.camera.frame(picture, stamp, frame_id))
         if self.options.by != 'lidar':
             assert seen.scale.measure is not None
-            self._count(seen.scale.measure, self.condition)
+            self._count(seen.scale.measure, self.camera.condition)
             return
         if self.lidar is None:
             self.lidar = _lidar(self.bag, frame_id.lstrip('/'), self.options.lidar)
-        self.waiting[stamp] = (seen.depth, self.condition)
+        self.waiting[stamp] = (seen.depth, self.camera.condition)
         self._compare(self.lidar.add_frame(seen))
 
     def _take_other(self, message: BagMessage, content: Any) -> None:
-        if message.topic == self.info_topic:
-            self.camera = Camera.from_info(camera_info_fields(content), self.topic.name)
-        elif message.topic == self.condition_topic:
-            self.condition = str(content.data)
-        elif self.lidar is not None and message.topic == self.lidar.topic.name:
+        if self.camera.hear(message.topic, content):
+            return
+        if self.lidar is not None and message.topic == self.lidar.topic.name:
             self._compare(self.lidar.add_cloud(content))
 
     def _compare(self, settled: Iterator[tuple[int, NDArray[np.float32] | None]]) -> None:

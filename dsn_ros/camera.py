@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from dsn_core.data.calibration import FISHEYE, Calibration
 from dsn_core.data.lens import Lens
 from dsn_core.errors import UserError
+from dsn_ros.camera_info import CameraInfoFields
 from dsn_ros.errors import MessageError
-from dsn_ros.messages import CameraInfoFields
 
 __all__ = ['Camera', 'is_rectified']
 
@@ -133,13 +133,7 @@ class Camera:
         shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], dtype=np.float64)
         k = shift @ np.array(self.k).reshape(3, 3)
         p = shift @ np.array(self.p).reshape(3, 4)
-        return replace(
-            self,
-            height=height,
-            width=width,
-            k=tuple(map(float, k.ravel())),
-            p=tuple(map(float, p.ravel())),
-        )
+        return self._with(height, width, k, p)
 
     def resized(self, height: int, width: int) -> 'Camera':
         """The camera of this picture resized to ``height`` x ``width``.
@@ -149,13 +143,13 @@ class Camera:
         sx, sy = width / self.width, height / self.height
         k = np.array(self.k).reshape(3, 3) * [[sx], [sy], [1]]
         p = np.array(self.p).reshape(3, 4) * [[sx], [sy], [1]]
-        return replace(
-            self,
-            height=height,
-            width=width,
-            k=tuple(map(float, k.ravel())),
-            p=tuple(map(float, p.ravel())),
-        )
+        return self._with(height, width, k, p)
+
+    def _with(
+        self, height: int, width: int, k: NDArray[np.float64], p: NDArray[np.float64]
+    ) -> 'Camera':
+        new_k, new_p = (tuple(map(float, each.ravel())) for each in (k, p))
+        return replace(self, height=height, width=width, k=new_k, p=new_p)
 
     def rays(self) -> NDArray[np.float32]:
         """(H, W, 2) float32: x / z and y / z of the ray through every pixel, lens undone.

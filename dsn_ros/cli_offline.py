@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dsn_core.errors import UserError
-from dsn_ros.cli_options import GraphPrecision, OutOption, RayOption, Variant
+from dsn_ros.cli_options import GraphPrecision, OutOption, RayOption
 from dsn_ros.console import ERRORS, OUTPUT, print_int8, print_profile, progress_bar
 
 __all__ = ['VERBS']
@@ -89,17 +89,17 @@ def profile(
     json_: Annotated[bool, typer.Option('--json', help='Print JSON.')] = False,
     height: Annotated[int, typer.Option(help='Height of the picture.')] = 320,
     width: Annotated[int, typer.Option(help='Width of the picture.')] = 576,
-    variant: Annotated[Variant, typer.Option(help="The network's variant.")] = Variant.paper,
+    variant: Annotated[str, typer.Option(help="The network's variant: paper or lite.")] = 'paper',
 ) -> None:
     """Print Table 4: multiply-adds and parameters, as the paper counts and as they truly are."""
     from dsn_core.profile import as_json
     from dsn_core.profile import profile as run
 
-    costs = run(height, width, variant=variant.value)
+    costs = run(height, width, variant=variant)
     if json_:
         sys.stdout.write(json.dumps(as_json(costs), indent=2) + '\n')
         return
-    print_profile(costs, height, width, variant.value)
+    print_profile(costs, height, width, variant)
 
 
 def simulate(

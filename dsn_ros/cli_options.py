@@ -108,13 +108,6 @@ class GraphPrecision(str, Enum):
     int8 = 'int8'
 
 
-class Variant(str, Enum):
-    """The network's variants."""
-
-    paper = 'paper'
-    lite = 'lite'
-
-
 def pipeline_options(
     scale: str,
     min_confidence: float,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
+from dsn_ros.any_engine import AnyEngine
 from dsn_ros.camera import Camera
-from dsn_ros.network import Network
 from dsn_ros.pipeline import Perception
 from dsn_ros.sanity import MEANING
 from dsn_ros.scale import Scale
@@ -215,7 +215,7 @@ class Diagnosis:
     values: tuple[tuple[str, str], ...]
 
 
-def engine_facts(engine: Network) -> dict[str, str]:
+def engine_facts(engine: AnyEngine) -> dict[str, str]:
     """Return what to tell of ``engine``, as it is called in PerceptionStatus."""
     return {
         'engine': engine.name,

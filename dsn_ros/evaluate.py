@@ -3,18 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from dsn_core.evaluation.config import load_evaluation
 from dsn_core.evaluation.model_row import Graph, set_graph_loader
-from dsn_core.evaluation.run import RowScore
 from dsn_core.evaluation.run import evaluate as score_all
 from dsn_core.evaluation.tables import Table, tables
 from dsn_ros.engines import default_model, load_engine
 from dsn_ros.errors import UserError
 from dsn_ros.evaluation_page import page
 from dsn_ros.evaluation_text import to_markdown
-from dsn_ros.output import staged, write_json
+from dsn_ros.results_folder import staged, write_json
 
 __all__ = ['evaluate']
 
@@ -47,17 +45,8 @@ def evaluate(
     with staged(out) as folder:
         (folder / 'tables.md').write_text(to_markdown(found), encoding='utf-8')
         protocols = {'table_1': asdict(config.table_1), 'table_2': asdict(config.table_2)}
-        rows = [_figures(score) for score in scores]
+        rows = [score.figures() for score in scores]
         write_json(folder / 'evaluation.json', {'protocols': protocols, 'rows': rows})
         html = page(found, scores, path.name)
         (folder / 'evaluation.html').write_text(html, encoding='utf-8', errors='replace')
     return found
-
-
-def _figures(score: RowScore) -> dict[str, Any]:
-    """Every figure; the pictures are on the page."""
-    conditions = {
-        name: {key: value for key, value in figures.items() if key != 'pictures'}
-        for name, figures in score.conditions.items()
-    }
-    return {**asdict(score), 'conditions': conditions}

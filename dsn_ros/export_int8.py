@@ -10,10 +10,10 @@ from dsn_core.files import replacing
 from dsn_core.int8.answers import Loss, mean_loss
 from dsn_core.int8.quantise import quantise
 from dsn_core.metadata import ModelMetadata
-from dsn_ros.calibration_frames import find_frames, read_frames
 from dsn_ros.engines import read_model
 from dsn_ros.engines.base import import_library
 from dsn_ros.errors import UserError
+from dsn_ros.int8_frames import find_frames, read_frames
 
 __all__ = ['DEMO', 'Int8Export', 'export_int8']
 

@@ -16,7 +16,7 @@ from dsn_ros.engines.cuda import find_gpu
 from dsn_ros.errors import UserError
 from dsn_ros.fleet_summary import as_markdown, summarise
 from dsn_ros.fleet_worker import BagTask, BagWorker, Outcome
-from dsn_ros.output import staged, write_json
+from dsn_ros.results_folder import staged, write_json
 
 __all__ = [
     'Landed',

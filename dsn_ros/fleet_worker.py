@@ -19,9 +19,9 @@ from dsn_core.ray_tasks import check_shared
 from dsn_ros.bag_frames import BagSource
 from dsn_ros.engines import Engine, EngineError, default_model, load_engine, read_model
 from dsn_ros.errors import UserError
-from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import PipelineOptions
 from dsn_ros.replay import ReplayOptions, replay
+from dsn_ros.results_folder import staged, write_json
 from dsn_ros.thresholds import Limit, judge
 
 __all__ = ['RECORD', 'BagTask', 'BagWorker', 'FleetOptions', 'Outcome', 'worker_on_node']

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from dsn_core import __version__
 from dsn_ros.camera import Camera
 from dsn_ros.messages import stamp_ns
-from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Perception
 from dsn_ros.recorder import Recorder
+from dsn_ros.results_folder import staged, write_json
 
 __all__ = ['LastFrame', 'save_frame']
 

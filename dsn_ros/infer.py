@@ -17,9 +17,9 @@ from dsn_core.visual import overlay
 from dsn_ros.engines import Engine
 from dsn_ros.errors import UserError
 from dsn_ros.metrics import FaultStatistics, Latencies, run_metrics
-from dsn_ros.output import staged, write_json
 from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
 from dsn_ros.report import ReportBuilder
+from dsn_ros.results_folder import staged, write_json
 
 __all__ = ['Source', 'find_sources', 'infer', 'read_source']
 

@@ -16,7 +16,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from dsn_core.labels import UNLABELLED
-from dsn_ros.messages import PIXEL_FORMATS, CameraInfoFields
+from dsn_ros.camera_info import CameraInfoFields
+from dsn_ros.messages import PIXEL_FORMATS
 
 __all__ = ['BagMessages', 'Messages', 'RosMessages']
 

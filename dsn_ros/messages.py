@@ -2,8 +2,8 @@
 
 Both worlds name the fields alike, so everything here looks at attributes only; ROS's ``data``
 is an ``array.array('B')``, the bag library's a read-only uint8 array. Arrays -> messages is in
-:mod:`dsn_ros.message_builders`, decoding of compressed images in
-:mod:`dsn_ros.compressed_images`.
+:mod:`dsn_ros.message_builders`; compressed images and calibrations are read in
+:mod:`dsn_ros.compressed_images` and :mod:`dsn_ros.camera_info`.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsn_core.errors import quoted
+from dsn_ros.camera_info import CameraInfoFields, camera_info_fields
 from dsn_ros.compressed_images import CompressedImageMessage, compressed_to_rgb
 from dsn_ros.errors import MessageError
 
@@ -223,66 +224,6 @@ def cv_bridge_converter() -> Converter:
             ) from error
 
     return convert
-
-
-@dataclass(frozen=True)
-class CameraInfoFields:
-    """The calibration in a ``sensor_msgs/CameraInfo``, whichever ROS it came from.
-
-    ``k`` (3 x 3), ``r`` (3 x 3) and ``p`` (3 x 4) are row-major; k, p and the ROI are in pixels.
-    ``binning`` is 1 for none; ``roi`` is (x_offset, y_offset, height, width) in unbinned pixels,
-    None for the full picture. k[0] = 0 means uncalibrated.
-    """
-
-    height: int
-    width: int
-    distortion_model: str
-    d: tuple[float, ...]
-    k: tuple[float, ...]
-    r: tuple[float, ...]
-    p: tuple[float, ...]
-    binning_x: int = 1
-    binning_y: int = 1
-    roi: tuple[int, int, int, int] | None = None
-
-    def __post_init__(self) -> None:
-        for name, count in (('k', 9), ('r', 9), ('p', 12)):
-            if len(getattr(self, name)) != count:
-                raise MessageError(
-                    f'camera_info field {name} has {len(getattr(self, name))} numbers, not {count}'
-                )
-
-
-def camera_info_fields(msg: Any) -> CameraInfoFields:
-    """Read a ``sensor_msgs/CameraInfo``: ROS 2's (``k``) or ROS 1's (``K``).
-
-    Raises:
-        MessageError: a field is missing or has the wrong length.
-
-    """
-
-    def numbers(name: str) -> tuple[float, ...]:
-        values = getattr(msg, name, None)
-        if values is None:
-            values = getattr(msg, name.upper(), None)
-        if values is None:
-            raise MessageError(f'camera_info has no field {name}: not a CameraInfo message')
-        return tuple(float(v) for v in values)
-
-    roi = msg.roi
-    window = (int(roi.x_offset), int(roi.y_offset), int(roi.height), int(roi.width))
-    return CameraInfoFields(
-        height=int(msg.height),
-        width=int(msg.width),
-        distortion_model=str(msg.distortion_model),
-        d=numbers('d'),
-        k=numbers('k'),
-        r=numbers('r'),
-        p=numbers('p'),
-        binning_x=int(msg.binning_x) or 1,
-        binning_y=int(msg.binning_y) or 1,
-        roi=window if any(window) else None,
-    )
 
 
 def stamp_ns(header: Any) -> int:

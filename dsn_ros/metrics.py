@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dsn_ros.network import Network
+from dsn_ros.any_engine import AnyEngine
 from dsn_ros.pipeline import Perception
 from dsn_ros.sanity import MEANING
 from dsn_ros.scale import Scale
@@ -113,7 +113,7 @@ class FaultStatistics:
 
 def run_metrics(
     source: str,
-    engine: Network,
+    engine: AnyEngine,
     frames_in: int,
     dropped: Mapping[str, int],
     seconds: float,

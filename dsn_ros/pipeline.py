@@ -6,19 +6,19 @@ No ROS, no bag, no torch: pictures and calibrations as plain arrays and numbers.
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dsn_core.labels import UNLABELLED
+from dsn_ros.any_engine import AnyEngine
 from dsn_ros.camera import Camera
 from dsn_ros.confidence import calibrated, dimmed_in_the_dark, lookup_tables
 from dsn_ros.engines import Prediction
 from dsn_ros.grey import as_grey
 from dsn_ros.lighting import Lighting, LightingState
-from dsn_ros.network import Network
 from dsn_ros.sanity import MEANING, Sanity, SanityOptions
 from dsn_ros.scale import Scale, ScaleOptions, depth_scale
 from dsn_ros.scale_measure import MeasuredScale, Sight
@@ -125,10 +125,18 @@ class Shown:
     resize_ms: float
 
 
+class _Maps(NamedTuple):
+    """What is said of each pixel, (H, W) each, as in ``Perception``."""
+
+    depth: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
+
+
 class Pipeline:
     """Runs an engine on frames of any size."""
 
-    def __init__(self, engine: Network, options: PipelineOptions | None = None) -> None:
+    def __init__(self, engine: AnyEngine, options: PipelineOptions | None = None) -> None:
         self.engine = engine
         self.options = options or PipelineOptions()
         names = engine.metadata.class_names
@@ -172,7 +180,7 @@ class Pipeline:
         self, shown: Shown, prediction: Prediction, index: int, infer_ms: float
     ) -> Perception:
         """Make of the engine's answer no. ``index`` what is published of ``shown``."""
-        view, frame = shown.view, shown.frame
+        frame, view = shown.frame, shown.view
         depth, labels, confidence = (maps[index] for maps in prediction)
         start = time.perf_counter()
         self._sanity.options = self.options.sanity
@@ -188,28 +196,9 @@ class Pipeline:
         confidence = dimmed_in_the_dark(confidence, grey)
         lit = time.perf_counter()
         depth = depth * np.float32(scale.factor)  # a map of its own: the engine's may be shared
-        if self._sky is not None:
-            np.copyto(depth, np.inf, where=labels == self._sky)
-        if self.options.min_confidence > 0:
-            unsure = confidence < round(self.options.min_confidence * 255)
-            depth[unsure] = np.nan
-            labels = np.where(unsure, np.uint8(UNLABELLED), labels)
-        (height, width), image = depth.shape, shown.image
-        if self.options.output_size == 'camera':
-            height, width = view.height, view.width
-            image = view.picture(frame.image, height, width)
-            depth, labels, confidence = (
-                _resize_map(each, height, width) for each in (depth, labels, confidence)
-            )
-        unseen = view.unseen(height, width)
-        if unseen is not None:
-            depth[unseen] = np.nan
-            labels = np.where(unseen, np.uint8(UNLABELLED), labels)
-        if faults:
-            labels = np.full_like(labels, UNLABELLED)
-            confidence = np.zeros_like(confidence)
-        if faults or jumped:
-            depth = np.full_like(depth, np.nan)
+        known = self._where_known(depth, labels, confidence)
+        image, maps = self._at_output_size(shown, known)
+        depth, labels, confidence = _withheld(maps, bool(faults), jumped)
         end = time.perf_counter()
         return Perception(
             image=image,
@@ -218,7 +207,7 @@ class Pipeline:
             confidence=confidence,
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
-            camera=None if view.camera is None else view.camera.resized(height, width),
+            camera=None if view.camera is None else view.camera.resized(*depth.shape),
             scale=scale,
             lighting=lighting,
             latency_ms={
@@ -231,6 +220,38 @@ class Pipeline:
             },
             faults=(*faults, 'scale') if jumped else faults,
         )
+
+    def _where_known(
+        self,
+        depth: NDArray[np.float32],
+        labels: NDArray[np.uint8],
+        confidence: NDArray[np.uint8],
+    ) -> _Maps:
+        """The maps with +inf for sky, and nothing said where the network is not sure.
+
+        ``depth`` is changed in place.
+        """
+        if self._sky is not None:
+            np.copyto(depth, np.inf, where=labels == self._sky)
+        if self.options.min_confidence > 0:
+            unsure = confidence < round(self.options.min_confidence * 255)
+            depth[unsure] = np.nan
+            labels = np.where(unsure, np.uint8(UNLABELLED), labels)
+        return _Maps(depth, labels, confidence)
+
+    def _at_output_size(self, shown: Shown, maps: _Maps) -> tuple[NDArray[np.uint8], _Maps]:
+        """Picture and maps at the size that is asked for, with nothing said beyond the picture."""
+        view, image = shown.view, shown.image
+        height, width = maps.depth.shape
+        if self.options.output_size == 'camera':
+            height, width = view.height, view.width
+            image = view.picture(shown.frame.image, height, width)
+            maps = _Maps(*(_resize_map(each, height, width) for each in maps))
+        unseen = view.unseen(height, width)
+        if unseen is not None:
+            maps.depth[unseen] = np.nan
+            maps = maps._replace(labels=np.where(unseen, np.uint8(UNLABELLED), maps.labels))
+        return image, maps
 
     def _scale(
         self,
@@ -275,6 +296,14 @@ def usable_camera(frame: Frame, fov_degrees: float = 0.0) -> Camera | None:
     ):
         return camera
     return Camera.of_view(width, height, fov_degrees) if fov_degrees > 0 else None
+
+
+def _withheld(maps: _Maps, all_of_it: bool, depth_alone: bool) -> _Maps:
+    """``maps``, or such that say nothing, of anything or of depth."""
+    if all_of_it:
+        nothing = np.full_like(maps.labels, UNLABELLED), np.zeros_like(maps.confidence)
+        return _Maps(np.full_like(maps.depth, np.nan), *nothing)
+    return maps._replace(depth=np.full_like(maps.depth, np.nan)) if depth_alone else maps
 
 
 def _resize_map(each: NDArray[Any], height: int, width: int) -> NDArray[Any]:

@@ -9,12 +9,13 @@ import cv2
 from dsn_core.visual import overlay
 from dsn_ros.bag_writer import BagWriter
 from dsn_ros.camera import Camera
-from dsn_ros.cloud import organised_cloud
 from dsn_ros.messages import stamp_ns
+from dsn_ros.output_messages import output_messages
 from dsn_ros.pipeline import Perception
 
 __all__ = ['Recorder']
 
+_MAPS = ('depth/image', 'depth/camera_info', 'labels/image', 'labels/confidence')
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 85]
 
 
@@ -28,7 +29,7 @@ class Recorder:
     def __init__(self, folder: Path, class_names: tuple[str, ...], points: bool = False) -> None:
         self._folder = folder
         self._names = class_names
-        self._points = points
+        self._topics = {*_MAPS, 'points'} if points else {*_MAPS}
         self._bag = BagWriter(folder / 'perception')
         self._messages = self._bag.build
         self._label_info_written = False
@@ -58,22 +59,14 @@ class Recorder:
         if not self._label_info_written:
             self._put('labels/label_info', build.label_info(self._names, header), stamp)
             self._label_info_written = True
-        self._put('depth/image', build.image(perception.depth, '32FC1', header), stamp)
-        if perception.camera is not None:
-            info = build.camera_info(perception.camera.to_info(), header)
-            self._put('depth/camera_info', info, stamp)
-        self._put('labels/image', build.image(perception.labels, 'mono8', header), stamp)
-        confidence = build.image(perception.confidence, 'mono8', header)
-        self._put('labels/confidence', confidence, stamp)
+        for topic, message in output_messages(perception, build, self._topics.__contains__):
+            self._put(topic, message, stamp)
         painted = overlay(perception.image, perception.labels)
         for topic, picture in (('image', perception.image), ('overlay/image', painted)):
             ok, data = cv2.imencode('.jpg', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _JPEG)
             assert ok, 'an 8-bit picture can always be encoded'
             message = build.compressed_image(data.tobytes(), 'jpeg', header)
             self._put(f'{topic}/compressed', message, stamp)
-        if self._points and perception.camera is not None:
-            cloud = build.point_cloud(organised_cloud(perception), header)
-            self._put('points', cloud, stamp)
 
     def write_input(self, topic: str, type_name: str, data: bytes, stamp_ns: int) -> None:
         """Write a message as it came in: ``data`` is the CDR of a ``type_name``."""

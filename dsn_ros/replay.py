@@ -7,31 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dsn_ros.bag_poses import BagPoses
-from dsn_ros.bag_topics import IMAGE
-from dsn_ros.bags import Bag, BagMessage, choose_image_topic, find_camera_info_topic, open_bag
-from dsn_ros.camera import Camera
+from dsn_ros.bag_camera import BagCamera
+from dsn_ros.bags import Bag, BagMessage, open_bag
 from dsn_ros.engines import Engine
 from dsn_ros.errors import BagError, MessageError
-from dsn_ros.ground_truth import GroundTruth, TruthOptions, ground_truth_topic
-from dsn_ros.messages import (
-    bag_converter,
-    camera_info_fields,
-    compressed_to_rgb,
-    image_to_rgb,
-    stamp_ns,
-)
+from dsn_ros.ground_truth import GroundTruth, TruthOptions
+from dsn_ros.messages import stamp_ns
 from dsn_ros.metrics import FaultStatistics, Latencies, ScaleStatistics, run_metrics
-from dsn_ros.output import staged, write_json
-from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
+from dsn_ros.pipeline import Perception, Pipeline, PipelineOptions
 from dsn_ros.recorder import Recorder
 from dsn_ros.report import ReportBuilder
+from dsn_ros.results_folder import staged, write_json
 from dsn_ros.thresholds import Limit, judge
 
 __all__ = ['ReplayOptions', 'replay']
 
 _TRANSFORMS = ('/tf', '/tf_static')
-_STRING = 'std_msgs/msg/String'
 
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all)."""
@@ -71,20 +62,18 @@ class _Replay:
     ) -> None:
         self.bag = bag
         self.options = options
-        self.topic = choose_image_topic(bag, options.topic)
-        self.info_topic = options.camera_info or find_camera_info_topic(bag, self.topic.name)
-        self.condition_topic = ground_truth_topic(bag, 'condition', _STRING)
+        self.camera = BagCamera(bag, options.topic, options.camera_info, pipeline.scale)
+        self.topic = self.camera.topic
         names = engine.metadata.class_names
         self.truth: GroundTruth | None = None
         if options.compare or options.lidar:
-            calibrated = self.info_topic is not None or pipeline.fov_degrees > 0
+            calibrated = self.camera.info_topic is not None or pipeline.fov_degrees > 0
             wanted = TruthOptions(options.depth_truth, options.labels_truth, options.lidar)
             self.truth = GroundTruth(bag, self.topic, names, wanted, calibrated)
             if {*self.truth.topics.values()} - {'lidar'}:
                 # Truth that is a picture belongs to the camera's, with its lens.
                 pipeline = replace(pipeline, rectify=False)
         self.pipeline = Pipeline(engine, pipeline)
-        self.poses = BagPoses(bag, pipeline.scale)
         self.scales = ScaleStatistics()
         self.faults = FaultStatistics()
         self.lights: Counter[str] = Counter()
@@ -93,16 +82,13 @@ class _Replay:
         self.latencies = Latencies()
         self.dropped: Counter[str] = Counter()
         self.problems: list[str] = []
-        self.camera: Camera | None = None
-        self.condition = ''
         self.frames_in = 0
         self.last: Perception | None = None
 
     def topics(self) -> list[str]:
         """All topics that are read."""
         truth = self.truth.topics if self.truth else ()
-        extra = [self.info_topic, self.condition_topic, *truth, *_TRANSFORMS]
-        names = [self.topic.name, *(name for name in extra if name)]
+        names = (*self.camera.topics, *truth, *_TRANSFORMS)
         return [name for name in dict.fromkeys(names) if name in self.bag.topics]
 
     def run(self, progress: Progress | None) -> float:
@@ -131,15 +117,14 @@ class _Replay:
         try:
             image = self.bag.deserialize(message)
             reason = 'undecodable image'
-            raw = self.topic.type == IMAGE
-            rgb = image_to_rgb(image, bag_converter) if raw else compressed_to_rgb(image)
+            picture = self.camera.picture(image)
             times.append(time.perf_counter())
             reason = 'impossible stamp'
-            stamp, frame_id = stamp_ns(image.header), image.header.frame_id
+            stamp = stamp_ns(image.header)
             reason = 'impossible transform'
-            where = (self.poses.to_ground(frame_id, stamp), self.poses.to_odom(frame_id, stamp))
+            frame = self.camera.frame(picture, stamp, image.header.frame_id)
             reason = 'impossible calibration'
-            perception = self.pipeline.process(Frame(rgb, stamp, frame_id, self.camera, *where))
+            perception = self.pipeline.process(frame)
         except MessageError as error:
             self._drop(reason, error)
             return
@@ -156,19 +141,17 @@ class _Replay:
         self.scales.add(perception.scale)
         self.faults.add(perception)
         self.lights[perception.lighting.condition] += 1
-        self.report.add(perception, self.condition or None, latency)
+        self.report.add(perception, self.camera.condition or None, latency)
         if self.truth:
-            self.truth.add(perception, self.condition)
+            self.truth.add(perception, self.camera.condition)
         self.last = perception
 
     def _take_other(self, message: BagMessage) -> None:
         try:
             content = self.bag.deserialize(message)
-            if message.topic == self.info_topic:
-                self.camera = Camera.from_info(camera_info_fields(content), self.topic.name)
-            elif message.topic == self.condition_topic:
-                self.condition = str(content.data)
-            elif self.truth and message.topic in self.truth.topics:
+            if self.camera.hear(message.topic, content):
+                return
+            if self.truth and message.topic in self.truth.topics:
                 self.truth.take(message.topic, content)
             else:
                 self.recorder.write_transforms(message.topic, content, message.receive_ns)

@@ -19,7 +19,7 @@ from dsn_core.simulation import (
 from dsn_core.simulation.lidar import ABOVE_CAMERA
 from dsn_ros.bag_writer import BagWriter
 from dsn_ros.camera import Camera
-from dsn_ros.output import staged
+from dsn_ros.results_folder import staged
 
 __all__ = ['simulate_bags', 'write_simulated_bag']
 

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dsn_ros.diagnostics import Diagnosis
 from dsn_ros.errors import UserError
 from dsn_ros.message_builders import RosMessages
-from dsn_ros.obstacles import ObstacleOptions, obstacle_classes
-from dsn_ros.outputs import output_messages
+from dsn_ros.obstacles import ObstacleOptions, obstacle_classes, obstacle_cloud
+from dsn_ros.output_messages import output_messages
 from dsn_ros.pipeline import Perception
 
 __all__ = ['OutputTopics', 'diagnostic_status', 'image_topic', 'subscribe', 'unfit']
@@ -90,9 +93,7 @@ class OutputTopics:
 
     def publish(self, seen: Perception) -> None:
         """Publish what was seen in a frame, with its stamp and frame; only what is wanted."""
-        messages = output_messages(
-            seen, self._messages, self.wanted, self._is_obstacle, self._obstacles
-        )
+        messages = output_messages(seen, self._messages, self.wanted, self._obstacle_cloud)
         for topic, message in messages:
             self._send(topic, message)
 
@@ -123,6 +124,9 @@ class OutputTopics:
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
+
+    def _obstacle_cloud(self, seen: Perception) -> NDArray[np.void]:
+        return obstacle_cloud(seen, self._is_obstacle, self._obstacles())
 
     def _send(self, topic: str, message: Any) -> None:
         self._publishers[topic].publish(message)

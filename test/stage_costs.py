@@ -23,8 +23,8 @@ from dsn_ros.bench.worlds import World
 from dsn_ros.engines import load_engine
 from dsn_ros.message_builders import BagMessages
 from dsn_ros.messages import compressed_to_rgb, image_to_rgb
-from dsn_ros.obstacles import ObstacleOptions, obstacle_classes
-from dsn_ros.outputs import output_messages
+from dsn_ros.obstacles import ObstacleOptions, obstacle_classes, obstacle_cloud
+from dsn_ros.output_messages import output_messages
 from dsn_ros.pipeline import Frame, Pipeline
 
 SIZE = (720, 1280)
@@ -69,7 +69,10 @@ def stages_of(case, engine, world, rounds):
             took(stage, seen.latency_ms[stage] * 1e-3)
         parts, start = defaultdict(float), now()
         for topic, message in output_messages(
-            seen, world.build, lambda _: True, is_obstacle, ObstacleOptions
+            seen,
+            world.build,
+            lambda _: True,
+            lambda seen: obstacle_cloud(seen, is_obstacle, ObstacleOptions()),
         ):
             made = now()
             world.serialize(message)

@@ -167,6 +167,16 @@ class TestRelease:
         assert found
         assert all(f'{name} does not belong there' in each for each in found)
 
+    def test_the_wheel_of_this_tree_is_whole(self, tmp_path):
+        if not (ROOT / '.git').exists():
+            pytest.skip('no clone: what belongs into a wheel is what git tracks')
+        made = RELEASE['built'](ROOT, tmp_path)
+        assert list(RELEASE['wheel_faults'](made, RELEASE['versions'](ROOT)['package.xml'])) == []
+        names = zipfile.ZipFile(made).namelist()
+        for file in (*(ROOT / 'config').rglob('*.*'), *(ROOT / 'launch').glob('*.py')):
+            wanted = f'share/dsn_ros/{file.relative_to(ROOT).as_posix()}'
+            assert any(name.endswith(wanted) for name in names), wanted
+
     def test_a_wheel_of_another_version_is_named(self, tmp_path):
         file = tmp_path / 'dsn_ros-1.2.2-py3-none-any.whl'
         zipfile.ZipFile(file, 'w').close()

@@ -63,8 +63,8 @@ def test_every_launch_and_config_file_is_installed(setup_arguments):
     there = {
         path.relative_to(ROOT).as_posix()
         for folder in ('launch', 'config')
-        for path in (ROOT / folder).iterdir()
-        if path.is_file()
+        for path in (ROOT / folder).rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts
     }
     assert there <= installed
     assert all((ROOT / file).is_file() for file in installed)

@@ -19,14 +19,18 @@ def spoken():
     """Every text in the sources; where one has a value in it, ``HOLE`` stands for that."""
     for package in ('dsn_core', 'dsn_ros'):
         for file in (ROOT / package).rglob('*.py'):
-            for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
-                if isinstance(node, ast.JoinedStr):
-                    yield ''.join(
-                        str(each.value) if isinstance(each, ast.Constant) else HOLE
-                        for each in node.values
-                    )
-                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    yield node.value
+            yield from spoken_in(ast.parse(file.read_text(encoding='utf-8')))
+
+
+def spoken_in(tree):
+    parts = {part for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for part in n.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield ''.join(
+                str(each.value) if isinstance(each, ast.Constant) else HOLE for each in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in parts:
+            yield node.value
 
 
 @pytest.fixture(scope='module')
@@ -67,6 +71,48 @@ def test_every_fault_of_a_frame_is_explained():
     page = quoted()
     for meaning in MEANING.values():
         assert any(meaning.startswith(each.rstrip(f' {HOLE}')) for each in page), meaning
+
+
+# Where the node's diagnostics get their words from: file, and functions (or classes) in it.
+TOLD = {
+    'diagnostics.py': ('camera_state', '_findings', '_flow'),
+    'topics.py': ('unfit',),
+    'scale.py': ('depth_scale',),
+    'scale_measure.py': ('_filtered', '_by_ground', '_by_motion'),
+    'scale_ground.py': ('ground_scale', '_gated'),
+    'scale_odometry.py': ('MotionScale', 'motion_scale', '_gated'),
+    'watched_engine.py': ('WatchedEngine',),
+}
+# What is logged alone, and where metres come from when there are some.
+ELSEWHERE = (
+    *('out of memory: pictures', 'stopped while', 'the engine could not be closed'),
+    'model and focal length',
+)
+
+
+def told():
+    """What diagnostics can say: the sentences in those functions that are no docstring."""
+    for file, names in TOLD.items():
+        tree = ast.parse((ROOT / 'dsn_ros' / file).read_text(encoding='utf-8'))
+        parts = [node for node in ast.walk(tree) if getattr(node, 'name', '') in names]
+        assert {part.name for part in parts} == set(names)
+        for part in parts:
+            docs = {
+                ast.get_docstring(each, clean=False)
+                for each in ast.walk(part)
+                if isinstance(each, (ast.FunctionDef, ast.ClassDef))
+            }
+            for text in spoken_in(part):
+                ours = text not in docs and not text.startswith((f'{HOLE}:', *ELSEWHERE))
+                if ours and len(re.findall(r'[a-z]{2,}', text)) > 2:
+                    yield text
+
+
+@pytest.mark.parametrize('text', sorted(set(told())))
+def test_what_diagnostics_can_say_is_explained(text):
+    page = (DOCS / 'troubleshooting.md').read_text(encoding='utf-8')
+    explained = [each for each in re.findall('`(.+?)`', page) if re.search('[a-z]{3}', each)]
+    assert any(says(text, each) for each in explained), text
 
 
 def test_the_reference_of_the_command_is_its_help():

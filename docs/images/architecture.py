@@ -21,7 +21,14 @@ ROWS: tuple[dict[str, tuple[str, tuple[str, ...]]], ...] = (
             'replay, infer, train, evaluate, ...',
             (
                 *('replay*', 'infer', 'fleet', 'fleet_worker', 'train', 'ablate', 'evaluat*'),
-                *('calibrat*', 'export_int8', 'simulated_bag', 'lighting_fit', 'installed'),
+                *(
+                    'calibrat*',
+                    'export_int8',
+                    'int8_frames',
+                    'simulated_bag',
+                    'lighting_fit',
+                    'installed',
+                ),
             ),
         ),
         'node': (
@@ -37,27 +44,42 @@ ROWS: tuple[dict[str, tuple[str, tuple[str, ...]]], ...] = (
         'bags': (
             'recordings, without ROS',
             (
-                *('bags', 'bag_frames', 'bag_odometry', 'bag_poses', 'bag_salvage', 'bag_tf'),
+                *(
+                    'bags',
+                    'bag_camera',
+                    'bag_frames',
+                    'bag_odometry',
+                    'bag_poses',
+                    'bag_salvage',
+                    'bag_tf',
+                ),
                 *('bag_topics', 'bag_types', 'ground_truth', 'lidar_truth'),
             ),
         ),
         'results': (
             'figures, limits, pages, files',
             (
-                *('comparison', 'console', 'fleet_summary', 'metrics', 'output', 'report*'),
+                *(
+                    'comparison',
+                    'console',
+                    'fleet_summary',
+                    'metrics',
+                    'results_folder',
+                    'report*',
+                ),
                 'thresholds',
             ),
         ),
         'writers': (
             'what goes into messages',
-            ('outputs', 'recorder', 'message_builders', 'bag_writer'),
+            ('output_messages', 'recorder', 'message_builders', 'bag_writer'),
         ),
     },
     {
         'pipeline': (
             'frame in, perception out',
             (
-                *('pipeline', 'view', 'scale*', 'lighting', 'sanity', 'confidence', 'network'),
+                *('pipeline', 'view', 'scale*', 'lighting', 'sanity', 'confidence', 'any_engine'),
                 *('cloud', 'grey', 'obstacles'),
             ),
         ),
@@ -66,7 +88,10 @@ ROWS: tuple[dict[str, tuple[str, tuple[str, ...]]], ...] = (
         'engines': ('one for each runtime', ('engines',)),
         'messages': (
             'pictures, clouds, calibrations',
-            ('messages', 'compressed_images', 'point_clouds', 'camera', 'errors'),
+            (
+                *('messages', 'camera_info', 'compressed_images', 'point_clouds', 'camera'),
+                'errors',
+            ),
         ),
     },
     {

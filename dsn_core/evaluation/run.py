@@ -37,6 +37,14 @@ class RowScore:
     conditions: dict[str, dict[str, Any]]
     """Figures by condition, as ``score`` gives them."""
 
+    def figures(self) -> dict[str, Any]:
+        """Everything but the pictures, for JSON."""
+        conditions = {
+            name: {key: value for key, value in figures.items() if key != 'pictures'}
+            for name, figures in self.conditions.items()
+        }
+        return {**asdict(self), 'conditions': conditions}
+
 
 def evaluate(
     config: EvaluationConfig,

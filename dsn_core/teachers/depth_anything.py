@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 from dsn_core.errors import UserError
 from dsn_core.teachers.base import DepthTeacher, Ranger
 from dsn_core.teachers.fingerprint import fingerprint_of
-from dsn_core.teachers.pictures import normalised, resized, size_of_short
-from dsn_core.teachers.pretrained import load_pretrained, pretrained_digest, require_pretrained
+from dsn_core.teachers.pictures import size_of_short
+from dsn_core.teachers.pretrained import (
+    answer_to,
+    load_pretrained,
+    pretrained_digest,
+    require_pretrained,
+)
 
 __all__ = ['DepthAnythingTeacher']
 
@@ -57,7 +62,7 @@ class _DepthAnything:
     def __init__(self, network: Any, short_side: int, precision: str, device: str) -> None:
         self._network = network
         self._short_side = short_side
-        self._mixed = precision == 'bf16'
+        self._precision = precision
         self._device = device
 
     def __call__(self, images: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.float32]:
@@ -65,15 +70,9 @@ class _DepthAnything:
         import torch
 
         height, width = images.shape[1:3]
-        patch = self._network.config.patch_size
-        shown = resized(images, *size_of_short(height, width, self._short_side, patch))
-        pixels = torch.from_numpy(normalised(shown)).to(self._device)  # (N, 3, h, w)
-        kind = torch.device(self._device).type
-        with (
-            torch.inference_mode(),
-            torch.autocast(kind, dtype=torch.bfloat16, enabled=self._mixed),
-        ):
-            disparity = self._network(pixel_values=pixels).predicted_depth  # (N, h, w)
+        size = size_of_short(height, width, self._short_side, self._network.config.patch_size)
+        out = answer_to(images, size, self._network, self._precision, self._device)
+        disparity = out.predicted_depth  # (N, h, w)
         with torch.inference_mode():
             full = torch.nn.functional.interpolate(
                 disparity[:, None].float(),

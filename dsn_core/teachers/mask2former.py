@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 from dsn_core.teachers.base import Labeller, Labels, LabelTeacher
 from dsn_core.teachers.classes import train_id_table
 from dsn_core.teachers.fingerprint import fingerprint_of
-from dsn_core.teachers.pictures import normalised, resized, size_of_short
-from dsn_core.teachers.pretrained import load_pretrained, pretrained_digest, require_pretrained
+from dsn_core.teachers.pictures import size_of_short
+from dsn_core.teachers.pretrained import (
+    answer_to,
+    load_pretrained,
+    pretrained_digest,
+    require_pretrained,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,22 +67,14 @@ class _Mask2Former:
         self._network = network
         self._table = table
         self._short_side = short_side
-        self._mixed = precision == 'bf16'
+        self._precision = precision
         self._device = device
 
     def __call__(self, images: NDArray[np.uint8], names: Sequence[str]) -> Labels:
         """See ``Labeller``. Confidence is the share of the winning class, see ``_shares``."""
-        import torch
-
         height, width = images.shape[1:3]
-        shown = resized(images, *size_of_short(height, width, self._short_side, _STRIDE))
-        pixels = torch.from_numpy(normalised(shown)).to(self._device)  # (N, 3, h, w)
-        kind = torch.device(self._device).type
-        with (
-            torch.inference_mode(),
-            torch.autocast(kind, dtype=torch.bfloat16, enabled=self._mixed),
-        ):
-            out = self._network(pixel_values=pixels)
+        size = size_of_short(height, width, self._short_side, _STRIDE)
+        out = answer_to(images, size, self._network, self._precision, self._device)
         ids = np.empty(images.shape[:3], dtype=np.uint8)
         confidence = np.empty_like(ids)
         # Picture by picture: all queries' masks at full size are large.

@@ -4,11 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dsn_core.errors import UserError, require
 from dsn_core.teachers.fingerprint import files_digest
 from dsn_core.teachers.optional import import_optional
+from dsn_core.teachers.pictures import normalised, resized
 
-__all__ = ['PRECISIONS', 'load_pretrained', 'pretrained_digest', 'require_pretrained']
+__all__ = [
+    'PRECISIONS',
+    'answer_to',
+    'load_pretrained',
+    'pretrained_digest',
+    'require_pretrained',
+]
 
 PRECISIONS = ('fp32', 'bf16')
 _CONFIG = 'config.json'
@@ -54,6 +64,23 @@ def load_pretrained(
             'download it again, or take another one'
         )
     return network.eval().requires_grad_(False).to(device)
+
+
+def answer_to(
+    images: NDArray[np.uint8], size: tuple[int, int], network: Any, precision: str, device: str
+) -> Any:
+    """What ``network`` says of pictures (N, H, W, 3) RGB, shown at ``size`` (h, w).
+
+    Normalised as ImageNet is, in ``precision`` (mixed for bf16), without gradients.
+    """
+    import torch
+
+    pixels = torch.from_numpy(normalised(resized(images, *size))).to(device)  # (N, 3, h, w)
+    mixed = torch.autocast(
+        torch.device(device).type, dtype=torch.bfloat16, enabled=precision == 'bf16'
+    )
+    with torch.inference_mode(), mixed:
+        return network(pixel_values=pixels)
 
 
 def pretrained_digest(model: str, revision: str) -> str:

@@ -15,8 +15,8 @@ from dsn_ros.bench.worlds import World
 from dsn_ros.camera import Camera
 from dsn_ros.diagnostics import Statistics
 from dsn_ros.messages import compressed_to_rgb, image_to_rgb
-from dsn_ros.obstacles import ObstacleOptions, obstacle_classes
-from dsn_ros.outputs import output_messages
+from dsn_ros.obstacles import ObstacleOptions, obstacle_classes, obstacle_cloud
+from dsn_ros.output_messages import output_messages
 from dsn_ros.pipeline import Perception, Pipeline, PipelineOptions
 from dsn_ros.scale import ScaleOptions
 from dsn_ros.watched_engine import WatchedEngine
@@ -70,9 +70,7 @@ class _Sink:
         self.latency_ms = dict.fromkeys(
             ('maps', 'overlay', 'points', 'obstacles', 'serialize'), 0.0
         )
-        messages = output_messages(
-            seen, self._world.build, lambda _: True, self._is_obstacle, ObstacleOptions
-        )
+        messages = output_messages(seen, self._world.build, lambda _: True, self._obstacle_cloud)
         before = time.perf_counter()
         for topic, message in messages:
             made = time.perf_counter()
@@ -82,6 +80,9 @@ class _Sink:
             self.latency_ms[stage] += (made - before) * 1e3
             self.latency_ms['serialize'] += (end - made) * 1e3
             before = end
+
+    def _obstacle_cloud(self, seen: Perception) -> NDArray[np.void]:
+        return obstacle_cloud(seen, self._is_obstacle, ObstacleOptions())
 
 
 class Journey:

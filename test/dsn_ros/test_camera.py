@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsn_ros.camera import Camera, is_rectified
+from dsn_ros.camera_info import CameraInfoFields
 from dsn_ros.errors import MessageError
-from dsn_ros.messages import CameraInfoFields
 
 K = (500.0, 0.0, 320.0, 0.0, 510.0, 180.0, 0.0, 0.0, 1.0)
 P = (500.0, 0.0, 320.0, 7.0, 0.0, 510.0, 180.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -69,6 +69,11 @@ def test_profile_json():
     assert round(parts['total']['thop_gmacs'], 3) == parts['total']['paper_gmacs'] == 38.884
 
 
+def test_profile_of_a_variant_that_there_is_not():
+    pytest.importorskip('torch', reason='torch is not installed')
+    assert_one_line_and_2(dsn('profile', '--variant', 'heavy'), 'heavy', 'paper, lite')
+
+
 @pytest.fixture(scope='module')
 def bags(tmp_path_factory):
     folder = tmp_path_factory.mktemp('bags')

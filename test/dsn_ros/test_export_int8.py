@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 from dsn_core.int8.answers import Loss
 from dsn_core.int8.quantise import quantise
 from dsn_ros.bags import open_bag
-from dsn_ros.calibration_frames import find_frames, read_frames
 from dsn_ros.cli import app
 from dsn_ros.engines import default_model, list_engines, load_engine, read_model
 from dsn_ros.errors import UserError
 from dsn_ros.export_int8 import DEMO, export_int8
+from dsn_ros.int8_frames import find_frames, read_frames
 from dsn_ros.messages import compressed_to_rgb
 from dsn_ros.view import resize_picture
 

@@ -12,9 +12,9 @@ import subprocess
 import pytest
 from support.killed_runs import FRAMES, OURS, frames_in, kill_runs, run, small_drive
 
-from dsn_ros import output
+from dsn_ros import results_folder
 from dsn_ros.errors import UserError
-from dsn_ros.output import staged
+from dsn_ros.results_folder import staged
 
 
 def in_a_child(work):
@@ -53,8 +53,10 @@ def test_killed_while_its_files_are_moved(tmp_path, monkeypatch, moved):
         replace(source, target)
 
     def die():
-        monkeypatch.setattr(output.os, 'replace', dying)
-        monkeypatch.setattr(output.shutil, 'rmtree', lambda *_, **__: os.kill(os.getpid(), 9))
+        monkeypatch.setattr(results_folder.os, 'replace', dying)
+        monkeypatch.setattr(
+            results_folder.shutil, 'rmtree', lambda *_, **__: os.kill(os.getpid(), 9)
+        )
         run(bag, out, FRAMES[1])
 
     assert in_a_child(die) == -signal.SIGKILL

@@ -54,18 +54,51 @@ REPLAY_ARGUMENTS = {'bag', 'rate', 'loop', 'start_offset', 'exit_at_end'}
 START = 1_700_000_000_123_456_789
 
 
-@pytest.fixture(scope='module')
-def installation(tmp_path_factory):
-    """What ``colcon build`` makes of the repository."""
+def build(folder, *options):
+    """What ``colcon build`` makes of the repository, in ``folder``."""
     program = shutil.which('colcon')
     if program is None:
         pytest.skip('colcon is not installed: pip install colcon-common-extensions colcon-ros')
-    folder = tmp_path_factory.mktemp('workspace')
     command = [program, '--log-base', str(folder / 'log'), 'build', '--paths', str(REPOSITORY)]
     command += ['--build-base', str(folder / 'build'), '--install-base', str(folder / 'install')]
-    built = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    built = subprocess.run(
+        [*command, *options], cwd=folder, capture_output=True, text=True, timeout=300
+    )
     assert built.returncode == 0, built.stderr
     return folder / 'install'
+
+
+@pytest.fixture(scope='module')
+def installation(tmp_path_factory):
+    return build(tmp_path_factory.mktemp('workspace'))
+
+
+def test_with_links_the_same_is_installed(installation, tmp_path):
+    def installed(root):
+        package = root / 'dsn_ros'
+        files = [
+            p for part in ('share/dsn_ros', 'lib/dsn_ros') for p in (package / part).rglob('*')
+        ]
+        # colcon's own: how it sets the environment up differs.
+        ours = {p.relative_to(package).as_posix(): p for p in files if p.is_file()}
+        return {n: p for n, p in ours.items() if not re.search('/(hook|package)[./]', n)}
+
+    linked, copied = installed(build(tmp_path, '--symlink-install')), installed(installation)
+    assert set(linked) == set(copied)
+    assert {'share/dsn_ros/config/perception.yaml', 'lib/dsn_ros/perception_node'} <= set(linked)
+    source = (REPOSITORY / 'launch' / 'perception.launch.py').resolve()
+    assert linked['share/dsn_ros/launch/perception.launch.py'].resolve() == source
+    assert copied['share/dsn_ros/launch/perception.launch.py'].resolve() != source
+    script = f'. {tmp_path}/install/local_setup.sh && ros2 launch dsn_ros perception.launch.py -s'
+    said = subprocess.run(
+        ['sh', '-c', script],
+        env=ros_environment(new_domain()),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.returncode == 0, said.stderr
+    assert "'camera_height'" in said.stdout
 
 
 def launch(installation, out, domain, *arguments, file='perception.launch.py'):

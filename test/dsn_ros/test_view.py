@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from support.bag_factory import picture
 
 from dsn_ros.camera import Camera
+from dsn_ros.camera_info import CameraInfoFields
 from dsn_ros.errors import MessageError
-from dsn_ros.messages import CameraInfoFields
 from dsn_ros.view import resize_picture, view_of
 
 HEIGHT, WIDTH = 360, 480

@@ -10,8 +10,8 @@ from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from dsn_ros.camera_info import CameraInfoFields
 from dsn_ros.message_builders import BagMessages
-from dsn_ros.messages import CameraInfoFields
 
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 40_000_000

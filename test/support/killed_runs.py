@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dsn_ros.bags import open_bag
-from dsn_ros.output import staged
 from dsn_ros.replay import ReplayOptions, replay
+from dsn_ros.results_folder import staged
 from support.bag_factory import Recording
 from support.report_factory import Page
 from support.stand_in_engine import StandInEngine

@@ -1,4 +1,4 @@
-"""The CycleGAN stage: its losses, its pools, its schedule, and that it resumes exactly."""
+"""The CycleGAN stage: its losses, its schedule, and that it resumes exactly."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ pytest.importorskip('lightning', reason='lightning is not installed')
 from safetensors.torch import load_file
 from torch import nn
 
-from dsn_core.training.cyclegan import CycleGanStage, ImagePool, to_picture
+from dsn_core.training.cyclegan import CycleGanStage, to_picture
 from dsn_core.training.fit import fit
 from dsn_core.training.run_log import RunLog
 from dsn_core.training.trainer_config import TrainerConfig
@@ -127,44 +127,6 @@ def test_schedule_is_constant_then_linear_to_zero():
     expected = [0.01] * (3 * EPOCH) + [0.01 * (8 - i) / 8 for i in range(8)] + [0.0]
     assert rates == pytest.approx(expected)
     assert make_stage(replace(TINY, decay_epochs=0)).learning_rate(EPOCH - 1) == 2e-4
-
-
-def numbered(*numbers):
-    return torch.tensor(numbers, dtype=torch.float32).view(-1, 1, 1, 1)
-
-
-def test_pool_fills_with_the_first_and_hands_them_out():
-    pool = ImagePool(50)
-    for i in range(0, 50, 2):
-        given = numbered(i, i + 1)
-        assert torch.equal(pool.exchange(given, [[i], [i + 1]]), given)
-    assert [int(p) for p in pool.kept] == list(range(50))
-
-
-def test_a_full_pool_swaps_every_other_time():
-    pool = ImagePool(50)
-    pool.exchange(numbered(*range(50)), [[i] for i in range(50)])
-    places, swaps = [], 0
-    for i in range(50, 2050):
-        before = [int(p) for p in pool.kept]
-        shown = int(pool.exchange(numbered(i), [[i]]))
-        after = [int(p) for p in pool.kept]
-        if shown == i:
-            assert after == before
-        else:
-            swaps += 1
-            place = before.index(shown)
-            places.append(place)
-            assert after == before[:place] + [i] + before[place + 1 :]
-    assert 900 < swaps < 1100  # 1000 expected, standard deviation 22
-    assert set(places) == set(range(50))
-
-
-def test_no_pool_hands_out_what_comes():
-    pool = ImagePool(0)
-    given = numbered(1, 2)
-    assert torch.equal(pool.exchange(given, [[1], [2]]), given)
-    assert not pool.kept
 
 
 def parameters(networks):

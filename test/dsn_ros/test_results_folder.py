@@ -5,7 +5,7 @@ import pytest
 
 from dsn_ros.errors import UserError
 from dsn_ros.metrics import Latencies
-from dsn_ros.output import staged
+from dsn_ros.results_folder import staged
 
 
 def test_files_appear_when_the_block_ends_well(tmp_path):

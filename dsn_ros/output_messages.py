@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from dsn_core.visual import overlay
 from dsn_ros.cloud import organised_cloud
 from dsn_ros.message_builders import Messages
-from dsn_ros.obstacles import ObstacleOptions, obstacle_cloud
 from dsn_ros.pipeline import Perception
 
 __all__ = ['output_messages']
@@ -19,13 +18,13 @@ def output_messages(
     seen: Perception,
     build: Messages,
     wanted: Callable[[str], bool],
-    is_obstacle: NDArray[np.bool_],
-    obstacles: Callable[[], ObstacleOptions],
+    obstacle_cloud: Callable[[Perception], NDArray[np.void]] | None = None,
 ) -> Iterator[tuple[str, Any]]:
     """Each topic of a frame that is ``wanted`` and its message, made when it is asked for.
 
     All bear the stamp and the frame of ``seen``. Clouds and ``depth/camera_info`` need a
-    calibrated camera, obstacles metric depth as well. ``is_obstacle`` (256,): of label ids.
+    calibrated camera, obstacles metric depth as well; ``obstacle_cloud`` finds them, where they
+    are ``wanted`` at all.
     """
     header = build.header(seen.stamp_ns, seen.frame_id)
     if wanted('depth/image'):
@@ -44,6 +43,6 @@ def output_messages(
         yield 'points', build.point_cloud(organised_cloud(seen), header)
     # Without metres there is none at all: a costmap would mark the wrong places. Nor of a withheld
     # frame: an empty one says that the camera is well and nothing stands in the way.
-    if seen.scale.metric and not seen.faults and wanted('obstacles'):
-        cloud = obstacle_cloud(seen, is_obstacle, obstacles())
-        yield 'obstacles', build.point_cloud(cloud, header)
+    metric = seen.scale.metric and not seen.faults
+    if metric and obstacle_cloud is not None and wanted('obstacles'):
+        yield 'obstacles', build.point_cloud(obstacle_cloud(seen), header)

@@ -1,4 +1,4 @@
-"""What answers to pictures: an engine, or one that is watched."""
+"""What answers to pictures, an engine or one that is watched, as those who ask it see it."""
 
 from typing import Protocol
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from dsn_core.metadata import ModelMetadata, Size
 from dsn_ros.engines import Prediction
 
-__all__ = ['Network']
+__all__ = ['AnyEngine']
 
 
-class Network(Protocol):
+class AnyEngine(Protocol):
     """The part of ``engines.Engine`` that the pipeline and those who tell of it need."""
 
     @property

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from dsn_core.data.drive_source import DrivesSource
 from dsn_ros.bag_frames import BagSource
-from dsn_ros.bag_topics import IMAGE
+from dsn_ros.bag_topics import picture_on
 from dsn_ros.bags import choose_image_topic, open_bag
 from dsn_ros.errors import MessageError, UserError
 from dsn_ros.infer import Source, find_sources, read_source
 from dsn_ros.lighting import Lighting
-from dsn_ros.messages import bag_converter, compressed_to_rgb, image_to_rgb
 from dsn_ros.view import resize_picture
 
 __all__ = ['CalibrationFrame', 'FrameFolder', 'find_frames', 'read_frames']
@@ -72,13 +71,12 @@ class _Bag:
         self.count = self._topic.count
 
     def read(self, chosen: Collection[int]) -> Iterator[NDArray[np.uint8]]:
-        decode = _raw if self._topic.type == IMAGE else compressed_to_rgb
         with open_bag(self._path) as bag:
             for number, message in enumerate(bag.messages([self._topic.name])):
                 if number not in chosen:
                     continue
                 try:
-                    yield decode(bag.deserialize(message))
+                    yield picture_on(self._topic, bag.deserialize(message))
                 except MessageError as error:
                     _logger.warning('%s: %s', self._path, error)
 
@@ -133,7 +131,3 @@ def _shares(counts: Sequence[int], total: int) -> list[int]:
         shares[i] = min(counts[i], -(-total // left))
         total -= shares[i]
     return shares
-
-
-def _raw(message: object) -> NDArray[np.uint8]:
-    return image_to_rgb(message, bag_converter)  # type: ignore[arg-type]
