@@ -94,7 +94,7 @@ RayOption = Annotated[
 
 
 class OutputSize(str, Enum):
-    """Size of the outputs: the model's own, or the camera's."""
+    """Size of the outputs: that which the model is shown, or the camera's."""
 
     model = 'model'
     camera = 'camera'

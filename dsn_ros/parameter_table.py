@@ -78,15 +78,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         'fit',
         'stretch',
-        "How a picture comes into the model's shape: stretch shows all of it, crop its middle "
-        'unstretched; all outputs are of what is shown.',
+        "How a picture comes into the nearest of the model's shapes: stretch shows all of it, crop "
+        'its middle unstretched; all outputs are of what is shown.',
         choices=('stretch', 'crop'),
         live=True,
     ),
     Parameter(
         'output_size',
         'model',
-        "Size of all outputs: the model's own, or the camera's.",
+        "Size of all outputs: that which the model is shown, or the camera's.",
         choices=('model', 'camera'),
         live=True,
     ),
