@@ -78,8 +78,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         'fit',
         'stretch',
-        "How a picture comes into the nearest of the model's shapes: stretch shows all of it, crop "
-        'its middle unstretched; all outputs are of what is shown.',
+        "How a picture comes into the nearest of the model's shapes: stretch shows all of it, "
+        'crop its middle unstretched; all outputs are of what is shown.',
         choices=('stretch', 'crop'),
         live=True,
     ),

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
+from dsn_core.deploy_size import fix_size
 from dsn_core.errors import UserError
 from dsn_core.golden import GoldenFigures, golden_frame
 from dsn_core.int8.answers import Loss, answers, loss_of, mean_loss
@@ -50,12 +51,14 @@ def quantise(
     """Let the convolutions of the fp32 deploy graph ``model`` compute in int8.
 
     ``frames``: what the robot sees, by day and by night, (H, W, 3) uint8 RGB each, of the model's
-    size. The heads and all behind them stay in float. If int8 loses more than ``limit``, the parts
-    of the network that cost most stay so as well, as few as will do; so too where the golden frame
-    does not bear it. Raises UserError where all would have to, or where the graph is int8 already.
+    own size, which is the only one of the int8 graph: the ranges of its numbers are those of such
+    pictures. The heads and all behind them stay in float. If int8 loses more than ``limit``, the
+    parts of the network that cost most stay so as well, as few as will do; so too where the golden
+    frame does not bear it. Raises UserError where all would have to, or where the graph is int8 already.
     """
     if is_quantised(model):
         raise UserError('the graph is quantised already: int8 is made of fp32 ones')
+    model = _at_its_own_size(model)
     chosen = list(dict.fromkeys(np.linspace(0, len(frames) - 1, _CHECKED).astype(int).tolist()))
     with tempfile.TemporaryDirectory() as folder:
         quantiser = Quantiser(model, frames, Path(folder), progress)
@@ -63,6 +66,15 @@ def quantise(
         kept, made, losses = trial.run()
     onnx.checker.check_model(made)
     return Int8Graph(made, kept, dict(zip(chosen, losses, strict=True)))
+
+
+def _at_its_own_size(model: ModelProto) -> ModelProto:
+    fixed = ModelProto()
+    fixed.CopyFrom(model)
+    props = {p.key: p.value for p in model.metadata_props}
+    if METADATA_KEY in props:
+        fix_size(fixed, ModelMetadata.from_json(props[METADATA_KEY]).size)
+    return fixed
 
 
 class _Trial:
@@ -118,24 +130,16 @@ class _Trial:
 def _described(model: ModelProto) -> bool:
     """Let the metadata say int8, with the golden figures of this graph.
 
-    Other sizes whose golden frame is too far from fp32's are left out; False, and nothing done,
-    where that of its own size is.
+    False, and nothing done, where they are too far from those of fp32.
     """
     (prop,) = (p for p in model.metadata_props if p.key == METADATA_KEY)
     metadata = ModelMetadata.from_json(prop.value)
-    figures = {}
-    found = answers(model, (golden_frame(*size) for size in metadata.sizes))
-    for size, answer in zip(metadata.sizes, found, strict=True):
-        expected = metadata.at(size).golden
-        failure = expected.compare(answer.depth, answer.labels).failure('int8')
-        if failure:
-            _logger.info('int8 does not bear the golden frame of %dx%d: %s', *size, failure)
-        else:
-            figures[size] = GoldenFigures.of(*answer)
-    own = figures.pop(metadata.size, None)
-    if own is None:
+    (answer,) = answers(model, [golden_frame(metadata.height, metadata.width)])
+    failure = metadata.golden.compare(answer.depth, answer.labels).failure('int8')
+    if failure:
+        _logger.info('int8 does not bear the golden frame: %s', failure)
         return False
     prop.value = dataclasses.replace(
-        metadata, precision='int8', golden=own, other_sizes=figures
+        metadata, precision='int8', golden=GoldenFigures.of(*answer)
     ).to_json()
     return True

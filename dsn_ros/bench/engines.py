@@ -115,7 +115,7 @@ class Engines:
     ) -> dict[_Runner, Ask]:
         """Peers and engines, loaded one after the other as long as there is memory."""
         runners = self._peers(model, found[0].device) if installed('torch') else {}
-        gmacs = graph_macs(model.data) / 1e9
+        gmacs = graph_macs(model.at(model.metadata.size).data) / 1e9
         for number, choice in enumerate(found):
             progress(number, len(found))
             title = f'{choice.name} ({choice.device}), {model.path.name}'

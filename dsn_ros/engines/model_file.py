@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dsn_core.deploy_size import fix_size
 from dsn_core.errors import quoted
 from dsn_core.metadata import METADATA_KEY, ModelMetadata, Size
 from dsn_core.onnx_tensors import all_tensors
@@ -41,13 +42,7 @@ class ModelFile:
         if not self.metadata.other_sizes:
             return self
         model = _parse(self.path, self.data)
-        metadata = self.metadata.at(size)
-        for value in (*model.graph.input, *model.graph.output):
-            for dim, side in zip(value.type.tensor_type.shape.dim[1:3], size, strict=True):
-                dim.dim_value = side
-        for prop in model.metadata_props:
-            if prop.key == METADATA_KEY:
-                prop.value = metadata.to_json()
+        metadata = fix_size(model, size)
         data = model.SerializeToString()
         return ModelFile(self.path, hashlib.sha256(data).hexdigest(), metadata, data)
 

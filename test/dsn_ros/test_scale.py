@@ -9,8 +9,8 @@ from dsn_ros.camera import Camera
 from dsn_ros.scale import MODES, Scale, ScaleOptions, depth_scale
 from dsn_ros.scale_estimate import Estimate
 
-# Twice the model's size each way: 120 and 30 pixels there are 60 and 15 here, and 30 their mean.
-CAMERA = Camera.pinhole(2 * WIDTH, 2 * HEIGHT, 120, 30, WIDTH, HEIGHT)
+# 60 and 15 pixels, and 30 their mean, at the size that was shown.
+CAMERA = Camera.pinhole(WIDTH, HEIGHT, 60, 15, WIDTH / 2, HEIGHT / 2)
 
 
 @pytest.mark.parametrize(
