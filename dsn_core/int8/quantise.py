@@ -54,7 +54,8 @@ def quantise(
     own size, which is the only one of the int8 graph: the ranges of its numbers are those of such
     pictures. The heads and all behind them stay in float. If int8 loses more than ``limit``, the
     parts of the network that cost most stay so as well, as few as will do; so too where the golden
-    frame does not bear it. Raises UserError where all would have to, or where the graph is int8 already.
+    frame does not bear it. Raises UserError where all would have to, or where the graph is int8
+    already.
     """
     if is_quantised(model):
         raise UserError('the graph is quantised already: int8 is made of fp32 ones')
