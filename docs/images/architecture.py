@@ -116,8 +116,9 @@ ROWS: tuple[dict[str, tuple[str, tuple[str, ...]]], ...] = (
         'core.base': (
             'labels, geometry, files',
             (
-                *('labels', 'geometry', 'metadata', 'golden', 'onnx_tensors', 'errors', 'files'),
-                *('visual', 'digest', 'config', 'choice', 'processes', 'ray_tasks'),
+                *('labels', 'geometry', 'metadata', 'golden', 'deploy_size', 'onnx_tensors'),
+                *('errors', 'files', 'visual', 'digest', 'config', 'choice', 'processes'),
+                'ray_tasks',
             ),
         ),
     },
