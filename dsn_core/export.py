@@ -168,7 +168,7 @@ def _to_onnx(deploy: DeployNet, height: int, width: int) -> Any:
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ''
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+    for value in (*model.graph.input, *model.graph.output):
         del value.metadata_props[:]
     del model.graph.value_info[:]  # shapes in between, of the example's size
     del model.graph.metadata_props[:]

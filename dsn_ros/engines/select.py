@@ -161,7 +161,7 @@ def _check(name: str, device: str) -> str:
 
 def _load(file: ModelFile, name: str, device: str, precision: str, threads: int | None) -> Engine:
     """Load in the first precision that passes the golden frame; raises EngineError."""
-    failed: EngineError | None = None
+    failed: _OtherAnswersError | None = None
     for attempt in _precisions(file, name, device, precision):
         if failed is not None:
             _logger.warning('%s; trying %s', failed, attempt)
@@ -175,7 +175,7 @@ def _load(file: ModelFile, name: str, device: str, precision: str, threads: int 
             engine.fits_with(tuple(file.metadata.other_sizes), make)
         return engine
     assert failed is not None
-    raise EngineError(str(failed))
+    raise failed
 
 
 class _OtherAnswersError(EngineError):
