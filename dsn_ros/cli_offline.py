@@ -89,7 +89,9 @@ def profile(
     json_: Annotated[bool, typer.Option('--json', help='Print JSON.')] = False,
     height: Annotated[int, typer.Option(help='Height of the picture.')] = 320,
     width: Annotated[int, typer.Option(help='Width of the picture.')] = 576,
-    variant: Annotated[str, typer.Option(help="The network's variant: paper or lite.")] = 'paper',
+    variant: Annotated[
+        str, typer.Option(help="The network's variant: paper, lite or lite2.")
+    ] = 'paper',
 ) -> None:
     """Print Table 4: multiply-adds and parameters, as the paper counts and as they truly are."""
     from dsn_core.profile import as_json
@@ -114,6 +116,9 @@ def simulate(
     fps: Annotated[float, typer.Option(min=0.1, help='Frames a second.')] = 10.0,
     height: Annotated[int, typer.Option(help='Height of the pictures.')] = 320,
     width: Annotated[int, typer.Option(help='Width of the pictures.')] = 576,
+    narrow: Annotated[
+        float, typer.Option(help='Share of narrow streets, overgrown or built close, 0 to 1.')
+    ] = 0.0,
     bag: Annotated[
         bool, typer.Option('--bag', help='Write one ROS 2 bag a town instead of folders.')
     ] = False,
@@ -139,7 +144,9 @@ def simulate(
     from dsn_ros.simulated_bag import simulate_bags
 
     conditions = list(dict.fromkeys(condition or CONDITIONS))
-    options = SimulationOptions(height=height, width=width, fps=fps, lidar_fov=lidar_fov)
+    options = SimulationOptions(
+        height=height, width=width, fps=fps, lidar_fov=lidar_fov, narrow=narrow
+    )
     seeds = range(first_seed, first_seed + towns)
     run = simulate_bags if bag else simulate_folders
     with progress_bar('bags' if bag else 'drives') as show:

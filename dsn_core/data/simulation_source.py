@@ -45,6 +45,8 @@ class SimulationSource(FrameSource, kind='simulation'):
     """Rows of the pictures, pixels."""
     width: int = 576
     """Columns of the pictures, pixels."""
+    narrow: float = 0.0
+    """Share of the streets that are narrow, 0 to 1."""
     workers: int = 1
     """Processes that draw."""
 
@@ -77,7 +79,9 @@ class SimulationSource(FrameSource, kind='simulation'):
         """
         # What decides the pictures besides seed and condition is in the folder's name.
         size = f'{self.width}x{self.height}'
-        folder = work / f'{size}_{self.fps:g}fps_{self.frames_per_drive}_v{FORMAT_VERSION}'
+        narrow = f'_narrow{self.narrow:g}' if self.narrow else ''
+        name = f'{size}_{self.fps:g}fps_{self.frames_per_drive}{narrow}_v{FORMAT_VERSION}'
+        folder = work / name
         conditions = [self.condition] if self.condition else list(CONDITIONS)
         names = [drive_name(s, c) for s in self.seeds() for c in conditions]
         missing = [n for n in names if not (folder / n / 'drive.json').is_file()]
@@ -105,4 +109,6 @@ class SimulationSource(FrameSource, kind='simulation'):
         return self.towns * (1 if self.condition else len(CONDITIONS)) * self.frames_per_drive
 
     def _options(self) -> SimulationOptions:
-        return SimulationOptions(height=self.height, width=self.width, fps=self.fps)
+        return SimulationOptions(
+            height=self.height, width=self.width, fps=self.fps, narrow=self.narrow
+        )

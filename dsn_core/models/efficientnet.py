@@ -1,8 +1,9 @@
-"""EfficientNet-Lite0 without its classifier, giving the features of its five stages.
+"""EfficientNet-Lite0 and -Lite2 without classifier, giving the features of their five stages.
 
-A fifth of ResNet-18's work at the same size: for weak robots, and because weights of it that have
-seen ImageNet are published under Apache-2.0. Ours, because timm imports torchvision; the state
-dict has timm's names (``tf_efficientnet_lite0``), so that its files load as they are.
+A fifth and a third of ResNet-18's work at the same size: for weak robots, and because weights of
+them that have seen ImageNet are published under Apache-2.0. Ours, because timm imports
+torchvision; the state dict has timm's names (``tf_efficientnet_lite0``, ``..._lite2``), so that
+its files load as they are.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-__all__ = ['EfficientNetEncoder']
+__all__ = ['EfficientNetEncoder', 'EfficientNetLite2Encoder']
 
 _EPSILON = 1e-3  # of the batch norms, as TensorFlow trained them
 _STEM = 32
@@ -24,7 +25,7 @@ class _Stage(NamedTuple):
     blocks: int
 
 
-_STAGES = (
+_LITE0 = (
     _Stage(1, 3, 1, 16, 1),
     _Stage(6, 3, 2, 24, 2),
     _Stage(6, 5, 2, 40, 2),
@@ -32,6 +33,16 @@ _STAGES = (
     _Stage(6, 5, 1, 112, 3),
     _Stage(6, 5, 2, 192, 4),
     _Stage(6, 3, 1, 320, 1),
+)
+# 1.1 times as wide, rounded to eights, and 1.2 times as deep but for the first and the last stage
+_LITE2 = (
+    _Stage(1, 3, 1, 16, 1),
+    _Stage(6, 3, 2, 24, 3),
+    _Stage(6, 5, 2, 48, 3),
+    _Stage(6, 3, 2, 88, 4),
+    _Stage(6, 5, 1, 120, 4),
+    _Stage(6, 5, 2, 208, 5),
+    _Stage(6, 3, 1, 352, 1),
 )
 _FEATURES = (0, 1, 2, 4, 6)  # the last stages at stride 2, 4, 8, 16, 32
 
@@ -116,8 +127,10 @@ def _stage(in_channels: int, stage: _Stage) -> nn.Sequential:
 class EfficientNetEncoder(nn.Module):
     """EfficientNet-Lite0; ``channels`` are those of the five features, strides 2 to 32."""
 
-    channels = tuple(_STAGES[i].channels for i in _FEATURES)
-    stage_blocks = tuple(stage.blocks for stage in _STAGES)
+    published = 'lite0'
+    """By which name its weights are published."""
+    stages = _LITE0
+    channels = tuple(_LITE0[i].channels for i in _FEATURES)
     conv_norms = (('conv_stem', 'bn1'),)
 
     def __init__(self) -> None:
@@ -125,9 +138,9 @@ class EfficientNetEncoder(nn.Module):
         self.conv_stem = _SameConv2d(3, _STEM, 3, 2)
         self.bn1 = nn.BatchNorm2d(_STEM, _EPSILON)
         self.act = nn.ReLU6(inplace=True)
-        widths = (_STEM, *(stage.channels for stage in _STAGES))
+        widths = (_STEM, *(stage.channels for stage in self.stages))
         self.blocks = nn.Sequential(
-            *(_stage(width, stage) for width, stage in zip(widths, _STAGES, strict=False))
+            *(_stage(width, stage) for width, stage in zip(widths, self.stages, strict=False))
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -146,3 +159,11 @@ class EfficientNetEncoder(nn.Module):
             if i in _FEATURES:
                 features.append(x)
         return features
+
+
+class EfficientNetLite2Encoder(EfficientNetEncoder):
+    """EfficientNet-Lite2: of the same kind, deeper and a little wider."""
+
+    published = 'lite2'
+    stages = _LITE2
+    channels = tuple(_LITE2[i].channels for i in _FEATURES)

@@ -33,6 +33,9 @@ class SimulationOptions:
     """Tightest bend, metres; above 100, as the ground beside the road bends along."""
     clutter: float = 1.0
     """How much stands along the street and drives on it, 0 (nothing but ground) to 1."""
+    narrow: float = 0.0
+    """Share of the streets that are narrow, 0 to 1: a lane between parked cars, hedges and house
+    fronts. The others are the same whatever it is."""
     colour_scale: float = 1.5
     """Colour is drawn this many times larger and area-averaged, against jagged edges; 1 to 3."""
     shadow_size: int = 2048
@@ -66,6 +69,7 @@ class SimulationOptions:
         need(0 <= self.max_grade <= 0.15, 'max_grade', '0 to 0.15')
         need(self.min_radius >= 100, 'min_radius', 'at least 100 metres')
         need(0 <= self.clutter <= 1, 'clutter', '0 to 1')
+        need(0 <= self.narrow <= 1, 'narrow', '0 to 1')
         need(1 <= self.colour_scale <= 3, 'colour_scale', '1 to 3')
         need(0 <= self.shadow_size <= 8192, 'shadow_size', '0 to 8192 texels')
         need(1 <= self.lidar_rings <= 256, 'lidar_rings', '1 to 256')

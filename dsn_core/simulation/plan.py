@@ -34,6 +34,7 @@ class Plan:
     people: float  # 0 to 1
     ego_lane: int = 0  # 0: nearest to the middle
     extent: tuple[float, float] = field(default=(-50.0, 550.0))
+    overgrown: tuple[float, float] = (0.0, 0.0)  # how dense right behind the sidewalk, 0 to 1
 
     @property
     def half(self) -> float:

@@ -1,4 +1,4 @@
-"""Trees (leafy, bare, conifer, palm), bushes and hedges."""
+"""Trees (leafy, bare, conifer, palm), bushes, shrubs and hedges."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from dsn_core.simulation.kit import Kit, Part
 from dsn_core.simulation.shapes import Shape
 from dsn_core.simulation.stage import Colour
 
-__all__ = ['bush', 'hedge', 'tree']
+__all__ = ['bush', 'hedge', 'shrub', 'tree']
 
 
 def _twigs(
@@ -126,6 +126,21 @@ def bush(name: str, rng: np.random.Generator, leaf: str) -> Kit:
         shape.leaves(c + _ball(rng, 60) * r * 1.15, (0.08, 0.2), rng)
     part = Part(shape, 'vegetation', (0.9, 0.92, 0.9), material=leaf)
     return Kit(name, (part,), tall, tall, tall)
+
+
+def shrub(name: str, rng: np.random.Generator, leaf: str) -> Kit:
+    """Make a tall shrub, ragged and leafy from the ground up, 1.5 to 5.5 m high."""
+    tall = rng.uniform(1.5, 5.5)
+    slim = rng.uniform(0.14, 0.26) * tall
+    shape = Shape()
+    for up in np.sort(rng.uniform(0.08, 0.85, int(rng.integers(7, 12)))):
+        r = np.array([1.0, 1.0, 0.85]) * tall * rng.uniform(0.1, 0.19)
+        c = np.array([*rng.normal(0, 0.6, 2) * slim, tall * up])
+        shape.blob(c, r, rng, 0.3)
+        shape.leaves(c + _ball(rng, 40) * r * 1.3, (0.03 * tall, 0.07 * tall), rng)
+    shade = float(rng.uniform(0.6, 1.0))
+    part = Part(shape, 'vegetation', (shade, shade, shade * 0.95), material=leaf)
+    return Kit(name, (part,), 2 * slim, 2 * slim, tall)
 
 
 def hedge(length: float, height: float, rng: np.random.Generator) -> Shape:

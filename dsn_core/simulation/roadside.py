@@ -4,6 +4,7 @@ import numpy as np
 
 from dsn_core.simulation import furniture
 from dsn_core.simulation.kit import Kit
+from dsn_core.simulation.narrow import overgrow
 from dsn_core.simulation.people import clothes
 from dsn_core.simulation.site import Site
 
@@ -14,6 +15,7 @@ def build_roadside(site: Site, side: int) -> None:
     """Fill one side of the street: 1 left, -1 right."""
     _buildings(site, side)
     _green(site, side)
+    overgrow(site, side)
     _fences(site, side)
     _sidewalk(site, side)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from dsn_core.simulation.carriageway import build_carriageway
 from dsn_core.simulation.ground import build_ground
+from dsn_core.simulation.narrow import make_narrow_plan
 from dsn_core.simulation.options import SimulationOptions
 from dsn_core.simulation.path import Path
 from dsn_core.simulation.plan import Plan, make_plan
@@ -30,7 +31,10 @@ class Town:
 def build_town(seed: int, segment: int, options: SimulationOptions) -> Town:
     """Build the street number ``segment`` of the drive ``seed``; the same every time."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, segment, 20]))
-    plan = make_plan(rng, options.length, options.clutter)
+    # Drawn apart, so that a town without is the same whatever the share of narrow streets.
+    odds = np.random.default_rng(np.random.SeedSequence([seed, segment, 21])).random()
+    make = make_narrow_plan if odds < options.narrow else make_plan
+    plan = make(rng, options.length, options.clutter)
     path = Path(
         rng, plan.extent[0] - 60, plan.extent[1] + 60, options.min_radius, options.max_grade
     )

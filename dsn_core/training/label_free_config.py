@@ -173,7 +173,8 @@ class LabelFreeConfig:
     width: int = 576
     """Width of the network's pictures, a multiple of 32."""
     variant: str = 'paper'
-    """The network's variant, of the day teacher's too: paper, or lite (a sixth of its work)."""
+    """The network's variant, of the day teacher's too: paper, lite (a sixth of its
+    work) or lite2 (a fifth)."""
     seed: int = 1
     """Seed of everything random."""
     weights: LossWeights = field(default_factory=LossWeights)

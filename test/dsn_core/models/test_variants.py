@@ -126,7 +126,9 @@ def test_a_checkpoint_of_an_unknown_variant_is_refused(tmp_path):
     info = CheckpointInfo('v', 64, 96, 'nothing', ('a', 'b'))
     object.__setattr__(info, 'variant', 'huge')
     save_checkpoint(tmp_path / 'v.safetensors', DepthSegNet(2), info)
-    with pytest.raises(CheckpointError, match="variant must be one of paper, lite, got 'huge'"):
+    with pytest.raises(
+        CheckpointError, match="variant must be one of paper, lite, lite2, got 'huge'"
+    ):
         load_checkpoint(tmp_path / 'v.safetensors')
 
 

@@ -11,7 +11,8 @@ from dsn_core.simulation.lighting import surface_normals
 
 
 @pytest.mark.parametrize(
-    ('field', 'value'), [('height', 0), ('fps', 0.0), ('max_depth', 1000.0), ('clutter', 2.0)]
+    ('field', 'value'),
+    [('height', 0), ('fps', 0.0), ('max_depth', 1000.0), ('clutter', 2.0), ('narrow', 2.0)],
 )
 def test_a_wrong_option_is_named(field: str, value: float) -> None:
     with pytest.raises(SimulationError, match=field):
