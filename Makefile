@@ -23,8 +23,8 @@ test: .venv/test/ready ## All tests, on all cores (those that need ROS run where
 	$(PYTEST) $(ARGS)
 
 coverage: .venv/test/ready ## What the tests reach, to be read from $(OUT)/coverage/index.html
-	$(PYTEST) --cov=dsn_core --cov=dsn_ros --cov-branch --cov-report=html:$(OUT)/coverage \
-		--cov-report=json:$(OUT)/coverage/coverage.json $(ARGS)
+	COVERAGE_FILE=$(CURDIR)/.coverage $(PYTEST) --cov=dsn_core --cov=dsn_ros \
+		--cov-report=html:$(OUT)/coverage --cov-report=json:$(OUT)/coverage/coverage.json $(ARGS)
 	.venv/test/bin/python test/coverage_by_package.py $(OUT)/coverage/coverage.json
 
 mutants: .venv/mutation/ready ## Whether the tests notice changes of the code (half an hour)
