@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from dsn_core.data.augment import random_view, worse_camera
+from dsn_core.data.augment import other_textures, random_view, worse_camera
 from dsn_core.data.damaged import Damaged
 from dsn_core.data.drives import Drive, DriveError, DriveFrame
 from dsn_core.training.supervised_config import PhaseConfig, SupervisedConfig
@@ -72,7 +72,8 @@ class DriveSamples(Dataset[dict[str, Any]]):
         view, focal_factor = random_view(
             frame, self.phase.height, self.phase.width, rng, self.config.max_zoom
         )
-        image = worse_camera(view.image, rng, self._strength(index))
+        image = other_textures(view.image, view.labels, rng, self.config.texture_strength)
+        image = worse_camera(image, rng, self._strength(index))
         focal_length = np.sqrt(drive.fx * drive.fy) * focal_factor
         depth = view.depth * np.float32(self.focal_length / focal_length)
         pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)

@@ -85,6 +85,9 @@ class SupervisedConfig:
     """Photometric augmentation at the end of its ramp, 0 to 1."""
     camera_ramp: float = 0.5
     """Share of all samples over which photometric augmentation rises from nothing."""
+    texture_strength: float = 0.0
+    """How strongly surfaces are grained at random, so that fineness says nothing of distance, 0 to
+    1."""
     max_zoom: float = 1.8
     """Largest zoom of the random window."""
     weight_decay: float = 0.01
@@ -111,6 +114,9 @@ class SupervisedConfig:
         require(lights == sorted(lights), 'phases', 'with light from one phase on', lights)
         require(0 < self.min_depth < self.max_depth, 'min_depth', '0 < min < max', self.min_depth)
         require(self.focal_length > 0, 'focal_length', 'above zero', self.focal_length)
+        require(
+            0 <= self.texture_strength <= 1, 'texture_strength', '0 to 1', self.texture_strength
+        )
         require(0 <= self.camera_strength <= 1, 'camera_strength', '0 to 1', self.camera_strength)
         require(0 <= self.camera_ramp <= 1, 'camera_ramp', '0 to 1', self.camera_ramp)
         require(1 <= self.max_zoom <= 8, 'max_zoom', '1 to 8', self.max_zoom)
