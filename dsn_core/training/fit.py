@@ -24,6 +24,7 @@ from dsn_core.files import replacing
 from dsn_core.training import world
 from dsn_core.training.run import WORK
 from dsn_core.training.run_log import RunLog
+from dsn_core.training.stopping import Stopping, leave_signals_to_parent, told_to_stop
 from dsn_core.training.trainer_config import TrainerConfig
 
 __all__ = ['TrainerConfig', 'fit']
@@ -57,9 +58,10 @@ def fit(
     - ``optimizers_per_step`` (1), where its optimisation is manual: Lightning counts each one's;
     - ``end_of_epoch(step, log, name)``, called on all processes after every ``epoch_steps``.
 
-    Returns with the state saved, whole at every moment. Raises KeyboardInterrupt if it was
-    stopped, ConfigError if the batch can't be split evenly, UserError if the state cannot be
-    written (the one before stays) or a sample cannot be read.
+    Returns with the state saved, whole at every moment. SIGINT and SIGTERM let the step end and
+    are saved, a second one not. Raises KeyboardInterrupt if it was stopped, ConfigError if the
+    batch can't be split evenly, UserError if the state cannot be written (the one before stays) or
+    a sample cannot be read.
     """
     name = folder.name
     world_size = world.size()
@@ -85,6 +87,7 @@ def fit(
         drop_last=True,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=settings.workers > 0,
+        worker_init_fn=leave_signals_to_parent,
     )
     keeper = _Keeper(state, steps, epoch_steps, settings, log, name, per_step)
     trainer = lightning.Trainer(
@@ -104,7 +107,7 @@ def fit(
         enable_model_summary=False,
     )
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), told_to_stop() as keeper.stopping:
             # Of loaders that can't be resumed (ours is) and of modules in eval mode (averages).
             warnings.filterwarnings('ignore', module='lightning')
             trainer.fit(
@@ -112,8 +115,8 @@ def fit(
             )
     except UserError as error:
         raise _told_by_worker(error) from error
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt(f'{name} stopped: run again to go on') from error
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        pass
     if keeper.step < steps:
         raise KeyboardInterrupt(f'{name} stopped at step {keeper.step}: run again to go on')
 
@@ -182,6 +185,7 @@ class _Keeper(Callback):
         per_step: int,
     ) -> None:
         self.step = 0
+        self.stopping = Stopping()
         self._state = state
         self._steps = steps
         self._epoch_steps = epoch_steps
@@ -218,10 +222,13 @@ class _Keeper(Callback):
             if end_of_epoch is not None:
                 end_of_epoch(self.step, self._log, self._name)
         minutes = (time.monotonic() - self._saved) / 60
-        # All processes must save together: the first one's clock decides.
+        # All processes must save, and stop, together: the first one decides.
         due = last or minutes >= self._settings.save_minutes
-        if trainer.strategy.broadcast(due):
+        due, stop = trainer.strategy.broadcast((due, self.stopping.asked))
+        if due or stop:
             self._save(trainer)
+        if stop and not last:
+            raise KeyboardInterrupt
 
     def on_exception(self, trainer: Any, module: Any, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt) and self._between and world.size() == 1:

@@ -1,6 +1,7 @@
 """The trainer: the samples in their order, resumed exactly, split into passes without a change."""
 
 import json
+import signal
 
 import pytest
 
@@ -51,8 +52,8 @@ class Line(lightning.LightningModule):
         self.epochs.append((step, name))
 
 
-def train(folder, *, stop_at=None, samples=None, **settings):
-    stage = Line(stop_at)
+def train(folder, *, stop_at=None, samples=None, stage=None, **settings):
+    stage = stage or Line(stop_at)
     how = {'precision': 'fp32', 'workers': 0, 'save_minutes': 0.0, 'log_steps': 4, **settings}
     fit(
         stage,
@@ -131,3 +132,49 @@ def test_ctrl_c_keeps_what_was_learnt(tmp_path):
     samples = Numbers()
     train(tmp_path, samples=samples)
     assert samples.asked[0] in (24, 28)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_amid_a_step_lets_it_end_and_is_saved(tmp_path, number):
+    class Told(Line):
+        def training_step(self, batch, index):
+            if self.global_step == 9:
+                signal.raise_signal(number)
+            return super().training_step(batch, index)
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt, match='stopped at step 10: run again to go on'):
+        train(tmp_path, stage=Told(), save_minutes=60.0)
+    assert signal.getsignal(number) is before
+    samples = Numbers()
+    train(tmp_path, samples=samples)
+    assert samples.asked[0] == 40  # the step's batch of four is not trained on again
+
+
+def test_the_second_signal_ends_it_at_once(tmp_path):
+    class Told(Line):
+        def training_step(self, batch, index):
+            if self.global_step == 9:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
+            return super().training_step(batch, index)
+
+    with pytest.raises(KeyboardInterrupt, match='run again to go on'):
+        train(tmp_path, stage=Told(), save_minutes=60.0)
+    samples = Numbers()
+    train(tmp_path, samples=samples)
+    assert samples.asked[0] < 40
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path):
+    class Told(Line):
+        def training_step(self, batch, index):
+            if self.global_step == 9:
+                signal.raise_signal(signal.SIGINT)
+            return super().training_step(batch, index)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        train(tmp_path, stage=Told(), save_minutes=60.0)
+    finally:
+        signal.signal(signal.SIGINT, before)
