@@ -10,6 +10,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not sourced: rclpy does not import')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rosgraph_msgs.msg import Clock
@@ -289,10 +290,13 @@ def test_old_frames_are_dropped_until_the_clock_jumps_back(start_node, tiny_mode
     heard = robot.listen(Image, '/labels/image')
     camera = robot.publisher(Image, '/image')
     clock = robot.publisher(Clock, '/clock')
+    told = robot.listen(DiagnosticArray, '/diagnostics')
 
     def now(stamp):
-        clock.publish(Clock(clock=robot.header(stamp).stamp))
-        robot.spin(0.3)
+        time_ = robot.header(stamp).stamp
+        clock.publish(Clock(clock=time_))
+        # What the node says next has its clock: it has heard.
+        robot.wait(lambda: told and told[-1].header.stamp == time_, 'the clock')
 
     now(START)
     robot.warm_up(camera, image(robot, START), heard)
