@@ -55,6 +55,7 @@ def test_it_can_be_run_at_sizes_of_other_shapes_and_about_as_many_pixels(tiny_mo
         assert found.at((height, width)).focal_length == found.focal_length
 
 
+@pytest.mark.slow
 def test_shapes_of_usual_cameras_are_hardly_bent(tmp_path):
     info = CheckpointInfo('shapes', 320, 576, 'nothing', light=False, variant='lite')
     found = export_network(info.build(), info, tmp_path / 'm.onnx')
@@ -73,6 +74,7 @@ def test_graph_names_no_file_of_the_exporting_machine(tiny_model):
     assert b'torch.nn' not in structure
 
 
+@pytest.mark.slow
 def test_half_stored_weights_halve_the_file_and_keep_the_answer(
     tiny_checkpoint, tiny_model, tmp_path
 ):
@@ -96,6 +98,7 @@ def test_network_comes_back_out_of_the_graph(tiny_checkpoint, tiny_model):
             assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_another_size_leaves_the_focal_length_in_pixels(tiny_checkpoint, tmp_path):
     metadata = export(tiny_checkpoint, tmp_path / 'm.onnx', height=64, width=192)
     assert (metadata.height, metadata.width) == (64, 192)

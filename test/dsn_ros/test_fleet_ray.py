@@ -98,6 +98,7 @@ def test_six_bags_two_workers_one_killed_in_the_middle(
     assert 'ray' not in (done.stdout + done.stderr).lower().replace(str(tmp_path).lower(), '')
 
 
+@pytest.mark.slow
 def test_a_node_that_cannot_take_part_is_named(bags, options, tmp_path):
     with marked(tmp_path) as mark:
         worker = worker_on_node(mark, options)

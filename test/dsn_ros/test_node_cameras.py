@@ -149,6 +149,7 @@ def demo_frame():
     return compressed_to_rgb(message), message.header.frame_id, camera, still + mount
 
 
+@pytest.mark.slow
 def test_the_height_that_tf_tells_makes_depth_metric(start_node):
     rgb, frame, camera, transforms = demo_frame()
     process, robot = active(

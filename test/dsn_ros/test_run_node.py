@@ -59,6 +59,7 @@ def ended(process, number):
 
 
 @pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
+@pytest.mark.slow
 def test_a_signal_at_any_moment_of_its_start_ends_it_in_peace(ros, number, tmp_path):
     for delay in [0.0, *(random.Random(number).uniform(0, LONGEST) for _ in range(MOMENTS - 1))]:
         process = ros.PerceptionProcess(tmp_path)

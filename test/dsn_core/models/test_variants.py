@@ -95,6 +95,7 @@ def test_it_does_a_sixth_of_the_papers_work():
     assert light['light'].true_macs == by_hand
 
 
+@pytest.mark.slow
 def test_the_exported_graph_gives_the_same_and_is_read_back(tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
     network = lite()

@@ -82,6 +82,7 @@ def test_same_seed_same_bytes() -> None:
     assert not np.array_equal(one.image, _first(6, 'night', SPARSE).image)
 
 
+@pytest.mark.slow
 def test_conditions_share_geometry_and_darken() -> None:
     means = []
     for condition in ('day', 'dusk', 'night'):

@@ -36,23 +36,25 @@ def _beside(frame: SimulatedFrame) -> float:
     return float(np.median(frame.depth[standing])) if standing.any() else np.nan
 
 
+@pytest.mark.slow
 def test_what_stands_beside_is_half_as_far() -> None:
     narrow = dataclasses.replace(SMALL, narrow=1.0)
-    pairs = [[_beside(_first(seed, o)) for o in (SMALL, narrow)] for seed in range(40, 48)]
+    pairs = [[_beside(_first(seed, o)) for o in (SMALL, narrow)] for seed in range(40, 46)]
     wide, close = np.nanmedian(np.array(pairs), axis=0)
     assert close < 0.6 * wide
 
 
+@pytest.mark.slow
 def test_a_street_is_the_ordinary_or_the_narrow_one_and_nothing_between() -> None:
     half = dataclasses.replace(SMALL, narrow=0.5)
     full = dataclasses.replace(SMALL, narrow=1.0)
     which = []
-    for seed in range(31, 36):
+    for seed in range(31, 34):
         image = _first(seed, half).image
         same = [bool((image == _first(seed, o).image).all()) for o in (SMALL, full)]
         assert sum(same) == 1
         which.append(same[1])
-    assert 0 < sum(which) < 5
+    assert 0 < sum(which) < 3
 
 
 def test_a_narrow_street_is_not_as_wide_as_the_others() -> None:

@@ -56,6 +56,7 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob('*.*g'))}
 
 
+@pytest.mark.slow
 def test_labels_and_depth_are_the_same_bytes(stores, runner, tiny_checkpoint, tmp_path):
     labels, depth = (
         CheckpointLabelTeacher(tiny_checkpoint),
@@ -81,6 +82,7 @@ def test_labels_and_depth_are_the_same_bytes(stores, runner, tiny_checkpoint, tm
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
 
 
+@pytest.mark.slow
 def test_translated_frames_are_the_same_bytes(stores, runner, tmp_path):
     torch.manual_seed(4)
     networks = nn.ModuleDict({d: Generator(4, 1) for d in ('day', 'night')})
@@ -99,6 +101,7 @@ def test_translated_frames_are_the_same_bytes(stores, runner, tmp_path):
     assert contents(tmp_path / 'there') == before
 
 
+@pytest.mark.slow
 def test_frames_that_cannot_be_made_are_named(stores, tiny_checkpoint, tmp_path, runner):
     teacher = CheckpointDepthTeacher(tiny_checkpoint)
 

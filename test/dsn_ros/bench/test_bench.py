@@ -63,6 +63,7 @@ def report(options):
     return bench(of_parts(options, 'limits', 'engines', 'path', 'training'), silent)
 
 
+@pytest.mark.slow
 def test_the_file_holds_what_is_documented(report, tmp_path):
     report.write(tmp_path / 'deep' / 'bench.json')
     assert [p.name for p in (tmp_path / 'deep').iterdir()] == ['bench.json']

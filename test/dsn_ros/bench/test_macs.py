@@ -31,6 +31,7 @@ def test_a_graph_costs_what_its_network_does_but_for_what_was_rewritten(tiny_mod
     assert graph_macs(at_its_size(tiny_model)) == expected
 
 
+@pytest.mark.slow
 def test_weights_that_are_stored_as_half_cost_the_same(tiny_checkpoint, tiny_model, tmp_path):
     half = tmp_path / 'half.onnx'
     export(tiny_checkpoint, half, half_weights=True)

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @pytest.mark.parametrize('stage', VIEWS)
+@pytest.mark.slow
 def test_both_begin_with_the_same_loss_and_learn(stage):
     losses = {}
     made = steps(stage, 64, 64, 2, 'cpu')

@@ -98,6 +98,7 @@ def test_self_test_passes(engine: Engine):
     assert self_test(engine).failure(engine.precision) is None
 
 
+@pytest.mark.slow
 def test_pictures_of_another_shape_are_seen_as_by_a_graph_of_their_size(
     engine: Engine, tiny_model: Path, tiny_checkpoint: Path, tmp_path: Path
 ):
