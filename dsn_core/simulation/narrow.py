@@ -62,7 +62,7 @@ def make_narrow_plan(rng: np.random.Generator, length: float, clutter: float) ->
 
 
 def overgrow(site: Site, side: int) -> None:
-    """Let bushes, hedges and trees stand right behind the sidewalk, as dense as the plan says.
+    """Let shrubs, trees and hedges stand right behind the sidewalk, as dense as the plan says.
 
     Shrubs close the view from the ground up, as trees on their trunks don't.
     """

@@ -283,7 +283,6 @@ def test_compressed_images_of_a_remapped_camera_and_a_damaged_one(start_node, ti
     robot.diagnosis(lambda _l, _m, v: v.get('dropped: unreadable jpeg') == '1')
 
 
-@pytest.mark.slow
 def test_old_frames_are_dropped_until_the_clock_jumps_back(start_node, tiny_model):
     process, robot = start_node(model=tiny_model, use_sim_time=True, max_age=1)
     assert robot.transition(CONFIGURE), process.said
