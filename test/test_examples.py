@@ -98,6 +98,7 @@ def test_a_label_set_of_one_s_own(street, tmp_path):
     assert (tmp_path / 'ours.png').is_file()
 
 
+@pytest.mark.slow
 def test_loss_weights_of_one_s_own():
     pytest.importorskip('torch', reason='torch is not installed')
     said = run('own_loss_weights.py')

@@ -26,6 +26,7 @@ from dsn_ros.replay import ReplayOptions, replay
 
 
 @pytest.mark.parametrize(('storage', 'compression'), STORAGES)
+@pytest.mark.slow
 def test_cut_off_at_every_percent(tmp_path, storage, compression):
     file = small_bag(tmp_path, storage, compression)
     whole = read(file)

@@ -76,6 +76,7 @@ def config(folder):
     return path
 
 
+@pytest.mark.slow
 def test_the_tables_go_into_the_graph_and_nothing_else_changes(tiny_model, tmp_path):
     for index in range(2):
         write_drive(tmp_path, f'town{index}', 'validation', frames=2)

@@ -61,6 +61,7 @@ def test_engine_list_shows_the_reason_to_the_letter(monkeypatch):
     assert "'dsn_ros[train]'" in ' '.join(shown.replace('│', ' ').split())
 
 
+@pytest.mark.slow
 def test_profile_json():
     pytest.importorskip('torch', reason='torch is not installed')
     done = dsn('profile', '--json')
@@ -143,6 +144,7 @@ def test_an_output_that_cannot_be_written(bags, tiny_model, tmp_path):
         (('engine', '--precision', 'fp7'), 'fp7'),
     ],
 )
+@pytest.mark.slow
 def test_other_mistakes(tmp_path, tiny_model, args, named):
     if args[0] in ('export', 'train'):
         pytest.importorskip('torch', reason='torch is not installed')

@@ -113,6 +113,7 @@ def times(out):
     return {p.parent.name: p.stat().st_mtime_ns for p in out.glob('*/perception.mcap')}
 
 
+@pytest.mark.slow
 def test_six_bags_one_broken_and_what_a_rerun_does(bags, tiny_model, tmp_path):
     bags, out = shutil.copytree(bags, tmp_path / 'bags'), tmp_path / 'out'
     good = [f'drive_{i}' for i in (0, 1, 2, 4, 5)]
@@ -199,6 +200,7 @@ def dsn(*args):
     return [sys.executable, '-m', 'dsn_ros.cli', *map(str, args)]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_with_what_is_missing(tiny_model, tmp_path):
     for i, frames in enumerate((2, 100, 100)):
         Recording().frames('/camera/image', frames).write(tmp_path / 'bags' / f'drive_{i}')
@@ -220,6 +222,7 @@ def test_killed_in_the_middle_it_goes_on_with_what_is_missing(tiny_model, tmp_pa
     assert {f.name for f in (out / 'drive_1').iterdir()} == RESULTS  # no rest of the killed one
 
 
+@pytest.mark.slow
 def test_the_command_s_exit_codes(bags, tiny_model, tmp_path):
     common = ('--model', tiny_model, '--engine', 'onnxruntime:cpu', '--jobs', 1)
     two = (bags / 'drive_0', bags / 'drive_1')

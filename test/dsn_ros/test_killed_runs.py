@@ -32,6 +32,7 @@ def in_a_child(work):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
     results = kill_runs(tmp_path, seed=3, count=5)
     assert results['killed'] == 5

@@ -138,6 +138,7 @@ def test_every_argument_is_described(file, arguments):
     assert all(len(text) > 15 and 'no description' not in text for text in described.values())
 
 
+@pytest.mark.slow
 def test_ros2_launch_starts_an_active_node_and_ctrl_c_ends_it_cleanly(
     installation, tiny_model, tmp_path
 ):
@@ -168,6 +169,7 @@ def test_ros2_launch_starts_an_active_node_and_ctrl_c_ends_it_cleanly(
             os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_several_cameras_are_launched_with_topics_of_their_own(installation, tiny_model, tmp_path):
     log, domain = tmp_path / 'launch.log', new_domain()
     arguments = ['cameras:=[front,left]', 'image:=/cams/{camera}/image_raw', 'namespace:=robot']
@@ -247,6 +249,7 @@ def bag(tmp_path_factory):
     return recording.depth('/front/depth', 2).write(folder)
 
 
+@pytest.mark.slow
 def test_a_bag_is_played_through_the_node_and_all_ends_with_it(
     installation, tiny_model, bag, tmp_path
 ):

@@ -170,6 +170,7 @@ def look_at(layer, said, pose):
 
 
 @pytest.mark.parametrize('robot', POSES)
+@pytest.mark.slow
 def test_the_obstacle_layer_marks_the_boxes_and_nothing_else(robot):
     pose = POSES[robot]
     grid = look_at(obstacle_layer(), messages(see(STREET, robot)), pose)
@@ -256,6 +257,7 @@ def test_in_the_simulated_drive_lidar_stands_where_the_layer_marks():
     assert len(flat & marked) / len(flat) < 0.05
 
 
+@pytest.mark.slow
 def test_the_node_s_topics_walked_as_the_layers_do(tmp_path):
     pytest.importorskip('rclpy', reason='ROS 2 is not sourced: rclpy does not import')
     pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')

@@ -39,6 +39,7 @@ def active(start_node, model=None, **parameters):
     return process, robot
 
 
+@pytest.mark.slow
 def test_cameras_share_an_engine_and_each_has_its_topics(start_node, tiny_model):
     process, robot = active(start_node, tiny_model, cameras='[front,left]')
     heard = {name: robot.listen(Image, f'/{name}/depth/image') for name in ('front', 'left')}
@@ -63,6 +64,7 @@ def test_two_names_that_are_one_are_refused(start_node, tiny_model):
     assert 'parameter cameras' in process.said
 
 
+@pytest.mark.slow
 def test_a_lens_is_taken_out_of_the_picture_and_of_the_camera_info(start_node, tiny_model):
     _, robot = active(start_node, tiny_model)
     heard = robot.listen(CameraInfo, '/depth/camera_info')
@@ -112,6 +114,7 @@ def test_a_saved_frame_is_a_bag_that_can_be_replayed(start_node, tiny_model, tmp
     assert about['parameters']['scale.mode'] == 'none'
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_anew_or_the_old_one_kept(start_node, tiny_model, tmp_path):
     model = shutil.copy(tiny_model, tmp_path / 'model.onnx')
     process, robot = active(start_node, model)
@@ -191,6 +194,7 @@ def test_the_height_that_tf_tells_makes_depth_metric(start_node):
     assert process.stop() == 0, process.said
 
 
+@pytest.mark.slow
 def test_the_camera_may_change_its_size_and_encoding_and_be_calibrated_late(
     start_node, tiny_model
 ):

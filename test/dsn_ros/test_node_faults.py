@@ -38,6 +38,7 @@ def active(start_node, model, **given):
     return process, robot
 
 
+@pytest.mark.slow
 def test_an_engine_that_raises_is_tried_again_and_then_replaced(start_node, tiny_model):
     process, robot = active(start_node, tiny_model)
     heard = robot.listen(Image, '/labels/image')
@@ -59,6 +60,7 @@ def test_an_engine_that_raises_is_tried_again_and_then_replaced(start_node, tiny
     assert process.stop() == 0, process.said
 
 
+@pytest.mark.slow
 def test_an_engine_that_hangs_is_given_up_and_replaced_and_the_node_lives(start_node, tiny_model):
     process, robot = active(start_node, tiny_model, engine_timeout=0.0)
     heard = robot.listen(Image, '/labels/image')
@@ -81,6 +83,7 @@ def test_an_engine_that_hangs_is_given_up_and_replaced_and_the_node_lives(start_
     assert 'Traceback' not in process.said
 
 
+@pytest.mark.slow
 def test_a_node_whose_engine_hangs_can_be_stopped(start_node, tiny_model):
     process, robot = active(start_node, tiny_model, engine_timeout=0.0)
     heard = robot.listen(Image, '/labels/image')
@@ -94,6 +97,7 @@ def test_a_node_whose_engine_hangs_can_be_stopped(start_node, tiny_model):
     assert 'Traceback' not in process.said
 
 
+@pytest.mark.slow
 def test_cameras_go_one_by_one_where_memory_is_short_and_none_at_all_is_an_error(
     start_node, tiny_model
 ):
@@ -185,6 +189,7 @@ def test_black_and_frozen_pictures_say_nothing_and_the_next_is_believed(robot):
     assert robot.set_parameter('sanity.checks', ['black', 'frozen']) == ''
 
 
+@pytest.mark.slow
 def test_a_camera_that_drops_out_is_told_until_it_is_back(robot):
     heard = robot.listen(Image, '/labels/image')
     camera = robot.publisher(Image, '/image')
@@ -207,6 +212,7 @@ def test_a_camera_that_drops_out_is_told_until_it_is_back(robot):
         (Camera.pinhole(2 * WIDTH, HEIGHT, 90.0, 90.0, 95.0, 63.0), 'the images are 192 x 128'),
     ],
 )
+@pytest.mark.slow
 def test_a_camera_info_that_can_not_be_used_is_told_and_no_points_come_of_it(robot, fields, said):
     heard = robot.listen(Image, '/depth/image')
     infos = robot.listen(CameraInfo, '/depth/camera_info')

@@ -310,6 +310,7 @@ def test_old_frames_are_dropped_until_the_clock_jumps_back(start_node, tiny_mode
     assert stamps(heard) == [START]
 
 
+@pytest.mark.slow
 def test_many_turns_of_the_lifecycle_leave_nothing_behind(start_node, tiny_model):
     process, robot = start_node(model=tiny_model)
     threads = []

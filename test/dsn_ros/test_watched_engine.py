@@ -199,6 +199,7 @@ def test_an_engine_that_hangs_is_left_behind_and_replaced(watch):
     assert len(garage.loaded) == 2
 
 
+@pytest.mark.slow
 def test_engines_that_hang_for_ever_are_replaced_so_many_times_and_no_more(watch):
     hanging = [Faulty(['hang']) for _ in range(MOST_STUCK + 2)]
     timeout = [0.02]

@@ -42,6 +42,7 @@ def test_fields_are_checked(fields, message):
         SimulationSource(**{'towns': 1, **fields})
 
 
+@pytest.mark.slow
 def test_draws_what_is_missing_and_reads_it_as_drives(tmp_path, monkeypatch):
     pytest.importorskip('mujoco', reason='mujoco is not installed')
     source = SimulationSource(

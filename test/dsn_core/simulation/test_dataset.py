@@ -98,6 +98,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
     return {str(f.relative_to(folder)): f.read_bytes() for f in files}
 
 
+@pytest.mark.slow
 def test_drawn_again_by_two_every_byte_is_the_same(drives: list[Path], tmp_path: Path) -> None:
     simulate(tmp_path, [3, 9], ['day', 'night'], 2, SMALL, 2, None)
     assert _bytes(tmp_path) == _bytes(drives[0].parent)
@@ -111,6 +112,7 @@ def test_a_gpu_is_given_to_the_workers(drives: list[Path], tmp_path: Path) -> No
         simulate(tmp_path, [9], ['night'], 1, SMALL, 1, None, [99])
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_whole_drives(drives: list[Path], tmp_path: Path) -> None:
     work = 'import sys; from pathlib import Path; from dsn_core.simulation import *; '
     work += f'simulate(Path(sys.argv[1]), [3, 9], ["day", "night"], 2, {SMALL!r}, 2)'

@@ -26,6 +26,7 @@ def _mujoco():
 
 # Towns with dry roads: what a wet one mirrors goes along with the camera.
 @pytest.mark.parametrize('seed', [1, 3, 7])
+@pytest.mark.slow
 def test_a_frame_warped_to_its_neighbour_is_the_neighbour(seed):
     drive = SimulatedDrive(seed, 'day', dataclasses.replace(OPTIONS, height=192, width=320))
     one, two = drive.frames(2)

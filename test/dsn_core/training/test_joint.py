@@ -113,6 +113,7 @@ def test_views_of_a_batch_share_their_statistics(domains, tmp_path):
     assert not torch.allclose(first, second)
 
 
+@pytest.mark.slow
 def test_frozen_batch_norms_stay(domains, tmp_path):
     stage, _ = train(tmp_path, domains, steps=2, freeze_batch_norm=True)
     norms = [m for m in stage.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
@@ -121,6 +122,7 @@ def test_frozen_batch_norms_stay(domains, tmp_path):
         assert torch.equal(norm.running_mean, torch.zeros_like(norm.running_mean))
 
 
+@pytest.mark.slow
 def test_an_encoder_at_rate_zero_stays_as_it_is(domains, tmp_path):
     before, _ = stage_of(tmp_path)
     stage, _ = train(tmp_path, domains, steps=2, encoder_rate=0.0)
@@ -135,6 +137,7 @@ def test_an_encoder_at_rate_zero_stays_as_it_is(domains, tmp_path):
     assert all(count > 0 for count in counts)
 
 
+@pytest.mark.slow
 def test_a_slow_encoder_takes_smaller_steps(domains, tmp_path):
     start, _ = stage_of(tmp_path)
 
@@ -149,6 +152,7 @@ def test_a_slow_encoder_takes_smaller_steps(domains, tmp_path):
     assert moved(0.1) == pytest.approx(0.1 * moved(1.0), rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_average_is_what_is_kept(domains, tmp_path):
     stage, _ = train(tmp_path, domains, steps=3, ema_decay=0.5)
     kept = stage.best.depth_decoder.heads[0].weight

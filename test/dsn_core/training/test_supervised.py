@@ -118,6 +118,7 @@ def test_stopped_training_goes_on_with_the_samples_it_has_not_seen(drives, tmp_p
     assert seen[before:] == [(0, i) for i in range(28, 48)] + [(1, i) for i in range(8)]
 
 
+@pytest.mark.slow
 def test_light_joins_in_a_later_phase_as_no_change_of_the_picture(drives, tmp_path):
     conf = config(drives, tmp_path / 'run', samples=4)
     first, second = conf.phases

@@ -26,6 +26,7 @@ def page() -> str:
     return '\n\n'.join([head, *(to_markdown(c).strip() for c in RECIPES.values())]) + '\n'
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_code_says(tmp_path):
     # In a process of its own: other tests define kinds that are none of the product's.
     fresh = tmp_path / 'page.md'

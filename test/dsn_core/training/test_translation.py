@@ -84,6 +84,7 @@ def picture(path):
     return cv2.imread(str(path))[..., ::-1]
 
 
+@pytest.mark.slow
 def test_trains_then_translates_every_frame(frames, tmp_path):
     losses = run(frames, tmp_path)
     terms = ('gan', 'cycle', 'identity', 'discriminator')
@@ -108,6 +109,7 @@ def test_what_is_there_is_not_made_again(frames, tmp_path, monkeypatch):
     assert {p: p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()} == before
 
 
+@pytest.mark.slow
 def test_stopped_training_leaves_no_generators_and_goes_on(frames, tmp_path, monkeypatch):
     step = translation.CycleGanStage.training_step
 
@@ -209,6 +211,7 @@ def test_half_precision_is_nearly_the_same(frames, generators, tmp_path, written
         assert 0 < error < 0.05 * full[name].std()
 
 
+@pytest.mark.slow
 def test_learns_which_domain_is_bright(tmp_path):
     frames = tmp_path / 'frames'
     write_store(frames / 'day', smooth_pictures(8, 190, 32, 48, 1))

@@ -128,6 +128,7 @@ def test_every_part_has_a_table(report):
             assert all(len(line.cells) == len(table.columns) - 1 for line in block.lines)
 
 
+@pytest.mark.slow
 def test_a_start_is_measured_in_a_process_of_its_own(options):
     found = bench(of_parts(options, 'start', rounds=1), silent).as_json()['start']
     (row,) = found['rows'].values()
@@ -175,6 +176,7 @@ def stopping_after(rounds, title):
     return show
 
 
+@pytest.mark.slow
 def test_stopped_it_keeps_what_was_measured(options):
     wanted = of_parts(options, 'limits', 'engines', 'path', rounds=5)
     found = bench(wanted, stopping_after(2, 'batch 2'))

@@ -230,6 +230,7 @@ class TestAnotherNetwork:
 
         assert 'have values that are not finite' in refusal(edited(change))
 
+    @pytest.mark.slow
     def test_labels_in_another_order(self, edited: Edit) -> None:
         def change(model: Any) -> None:
             name = next(
@@ -249,6 +250,7 @@ class TestAnotherNetwork:
 
         assert "'road' is there twice" in refusal(edited(change))
 
+    @pytest.mark.slow
     def test_weights_of_another_training(self, edited: Edit) -> None:
         def change(model: Any) -> None:
             random = np.random.default_rng(1)
@@ -259,6 +261,7 @@ class TestAnotherNetwork:
         assert 'gives other answers than the exported' in refusal(edited(change), *ENGINES)
 
 
+@pytest.mark.slow
 def test_flipped_bytes_end_in_one_line_or_in_the_same_answers(
     tiny_model: Path, tmp_path: Path, images: NDArray[np.uint8]
 ) -> None:

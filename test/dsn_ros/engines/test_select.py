@@ -64,6 +64,7 @@ def test_bf16_that_fails_the_golden_frame_gives_way_to_fp32(
 
 
 @pytest.mark.parametrize('engine', ['openvino', 'auto'])
+@pytest.mark.slow
 def test_falsified_golden_frame_is_refused(engine: str, falsified: Path):
     with pytest.raises(EngineError, match='gives other answers than the exported') as caught:
         load_engine(falsified, engine)
