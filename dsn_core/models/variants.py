@@ -1,6 +1,6 @@
 """The network's variants: the paper's, and lighter ones of the same shape for weak robots."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsn_core.models.decoder import CHANNELS
 from dsn_core.models.efficientnet import EfficientNetEncoder, EfficientNetLite2Encoder
@@ -28,6 +28,14 @@ class Variant:
     """Whether the light map is made at half the picture's size and doubled."""
 
 
+_LITE = Variant(
+    encoder=EfficientNetEncoder,
+    decoder_channels=(0, 24, 40, 64, 128),
+    finest=1,
+    context=True,
+    light_width=16,
+    light_halves=True,
+)
 VARIANTS = {
     PAPER: Variant(
         encoder=ResNetEncoder,
@@ -37,21 +45,9 @@ VARIANTS = {
         light_width=64,
         light_halves=False,
     ),
-    'lite': Variant(
-        encoder=EfficientNetEncoder,
-        decoder_channels=(0, 24, 40, 64, 128),
-        finest=1,
-        context=True,
-        light_width=16,
-        light_halves=True,
-    ),
-    'lite2': Variant(
-        encoder=EfficientNetLite2Encoder,
-        decoder_channels=(0, 24, 48, 80, 160),
-        finest=1,
-        context=True,
-        light_width=16,
-        light_halves=True,
+    'lite': _LITE,
+    'lite2': replace(
+        _LITE, encoder=EfficientNetLite2Encoder, decoder_channels=(0, 24, 48, 80, 160)
     ),
 }
 """By name. ``paper`` is Table 4's; ``lite`` does a sixth of its work, ``lite2`` a fifth."""

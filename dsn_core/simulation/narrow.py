@@ -5,9 +5,11 @@ heading is some 24 m away in the middle, in an old residential street a third of
 that saw only the former says the latter too far.
 """
 
+from functools import partial
+
 import numpy as np
 
-from dsn_core.simulation.plan import Plan
+from dsn_core.simulation.plan import Plan, crossings_from, two_sides
 from dsn_core.simulation.plants import shrub
 from dsn_core.simulation.site import Site
 
@@ -23,17 +25,9 @@ def make_narrow_plan(rng: np.random.Generator, length: float, clutter: float) ->
     rural = kind == 'rural'
     lane_width = float(rng.uniform(1.7, 2.9))
     end = length + 170.0
-    crossings = []
-    s = float(rng.uniform(-20, 90))
-    while s < end - 60 and not rural:
-        wide = float(rng.uniform(5, 9))
-        crossings.append((s, s + wide))
-        s += wide + float(rng.uniform(70, 170))
-
-    def both(low: float, high: float, odds: float) -> tuple[float, float]:
-        a, b = (float(rng.uniform(low, high)) if rng.random() < odds else 0.0 for _ in range(2))
-        return (a, b)
-
+    first = float(rng.uniform(-20, 90))
+    crossings = [] if rural else crossings_from(rng, first, end, (5, 9))
+    both = partial(two_sides, rng)
     parking_odds = {'suburb': 0.6, 'urban': 0.65}.get(kind, 0.0)
     green = {'suburb': (0.3, 1.0, 0.85), 'urban': (0.1, 0.6, 0.3), 'rural': (0.4, 1.0, 0.9)}
     return Plan(

@@ -1,10 +1,11 @@
 """The plan of a street: which kind it is, its lanes, verges, crossings. Numbers only."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-__all__ = ['Plan', 'make_plan']
+__all__ = ['Plan', 'crossings_from', 'make_plan', 'two_sides']
 
 KINDS = ('urban', 'downtown', 'suburb', 'rural', 'highway', 'industrial')
 KIND_ODDS = (0.26, 0.16, 0.22, 0.14, 0.15, 0.07)
@@ -61,6 +62,26 @@ class Plan:
         return any(a - margin <= s <= b + margin for a, b in self.crossings)
 
 
+def crossings_from(
+    rng: np.random.Generator, s: float, end: float, width: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """Draw the streets that cross one, the first at ``s``: (from, to) along it, metres."""
+    crossings = []
+    while s < end - 60:
+        wide = float(rng.uniform(*width))
+        crossings.append((s, s + wide))
+        s += wide + float(rng.uniform(70, 170))
+    return crossings
+
+
+def two_sides(
+    rng: np.random.Generator, low: float, high: float, odds: float
+) -> tuple[float, float]:
+    """Draw a width for the left and one for the right, metres; 0 but for ``odds``."""
+    a, b = (float(rng.uniform(low, high)) if rng.random() < odds else 0.0 for _ in range(2))
+    return (a, b)
+
+
 def make_plan(rng: np.random.Generator, length: float, clutter: float) -> Plan:
     """Draw a street."""
     kind = str(rng.choice(KINDS, p=KIND_ODDS))
@@ -80,19 +101,12 @@ def make_plan(rng: np.random.Generator, length: float, clutter: float) -> Plan:
     end = length + 170.0
     crossings: list[tuple[float, float]] = []
     if town:
-        s = float(rng.uniform(-20, 90))
-        while s < end - 60:
-            wide = float(rng.uniform(7, 16))
-            crossings.append((s, s + wide))
-            s += wide + float(rng.uniform(70, 170))
+        crossings = crossings_from(rng, float(rng.uniform(-20, 90)), end, (7, 16))
     elif rural and rng.random() < 0.5:
         s = float(rng.uniform(60, length))
         crossings.append((s, s + 7.0))
 
-    def both(low: float, high: float, odds: float) -> tuple[float, float]:
-        a, b = (float(rng.uniform(low, high)) if rng.random() < odds else 0.0 for _ in range(2))
-        return (a, b)
-
+    both = partial(two_sides, rng)
     walk = both(1.4, 4.5, 0.93) if town else both(1.2, 2.5, 0.12 if rural else 0.0)
     setback_range = {
         'urban': (0.0, 4.0),

@@ -194,7 +194,7 @@ class _Keeper(Callback):
         self._name = name
         self._per_step = per_step
         self._saved = time.monotonic()
-        self._between = False
+        self._unsaved = False
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -202,7 +202,7 @@ class _Keeper(Callback):
         self.step = trainer.global_step // self._per_step
 
     def on_train_batch_start(self, *_: Any) -> None:
-        self._between = False
+        self._unsaved = False
 
     def on_train_batch_end(
         self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int
@@ -213,7 +213,7 @@ class _Keeper(Callback):
         if (index + 1) % self._settings.passes:
             return
         self.step = trainer.global_step // self._per_step
-        self._between = True
+        self._unsaved = True
         last = self.step >= self._steps
         if last or self.step % self._settings.log_steps == 0:
             self._tell(trainer)
@@ -231,7 +231,7 @@ class _Keeper(Callback):
             raise KeyboardInterrupt
 
     def on_exception(self, trainer: Any, module: Any, error: BaseException) -> None:
-        if isinstance(error, KeyboardInterrupt) and self._between and world.size() == 1:
+        if isinstance(error, KeyboardInterrupt) and self._unsaved and world.size() == 1:
             self._save(trainer)
 
     def _save(self, trainer: Any) -> None:
@@ -239,6 +239,7 @@ class _Keeper(Callback):
         with replacing(self._state) if not world.rank() else nullcontext(self._state) as beside:
             trainer.save_checkpoint(beside)
         self._saved = time.monotonic()
+        self._unsaved = False
 
     def _tell(self, trainer: Any) -> None:
         figures = {}

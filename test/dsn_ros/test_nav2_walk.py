@@ -170,7 +170,6 @@ def look_at(layer, said, pose):
 
 
 @pytest.mark.parametrize('robot', POSES)
-@pytest.mark.slow
 def test_the_obstacle_layer_marks_the_boxes_and_nothing_else(robot):
     pose = POSES[robot]
     grid = look_at(obstacle_layer(), messages(see(STREET, robot)), pose)
