@@ -17,6 +17,7 @@ class BenchPart(str, Enum):
     limits = 'limits'
     engines = 'engines'
     path = 'path'
+    replay = 'replay'
     start = 'start'
     training = 'training'
 
@@ -29,7 +30,7 @@ def bench(
         list[Path] | None,
         typer.Option(
             help='Deploy graph (.onnx); again for more, of other sizes or precisions. The first '
-            'is taken for path, start and training. Default: the shipped one.'
+            'is taken for path, replay, start and training. Default: the shipped one.'
         ),
     ] = None,
     engine: Annotated[
@@ -66,8 +67,8 @@ def bench(
 
     limits: matrix products and memory of this machine; engines: every engine and precision beside
     Monodepth2 and two separate networks in PyTorch; path: a frame from message to message, stage
-    by stage; start: time to the first output, and memory; training: steps beside a plain loop.
-    Ctrl-C ends it with what was measured until then.
+    by stage; replay: a bag from file to file; start: time to the first output, and memory;
+    training: steps beside a plain loop. Ctrl-C ends it with what was measured until then.
 
     Examples: `dsn bench --json bench.json`,
     `dsn bench limits engines --model small.onnx --model large.onnx --batch 1 --markdown`

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from dsn_core.data.picture_file import PICTURES, VIDEOS
 from dsn_core.visual import overlay
-from dsn_ros.engines import Engine
+from dsn_ros.engines import Engine, Prediction
 from dsn_ros.errors import UserError
 from dsn_ros.metrics import FaultStatistics, Latencies, run_metrics
-from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions
+from dsn_ros.pipeline import Frame, Perception, Pipeline, PipelineOptions, Shown
 from dsn_ros.report import ReportBuilder
 from dsn_ros.results_folder import staged, write_json
+from dsn_ros.stages import Stages
 
 __all__ = ['Source', 'find_sources', 'infer', 'read_source']
 
@@ -119,42 +120,96 @@ def infer(
     ``NAME.overlay.png``; beside them metrics.json and report.html. Returns the metrics.
     Raises UserError where nothing could be read or ``out`` cannot be written.
     """
-    options = options or PipelineOptions()
-    pipeline = Pipeline(engine, replace(options, output_size='camera'))
     sources = find_sources(paths)
     total = sum(s.frames for s in sources)
-    report = ReportBuilder(', '.join(p.name for p in paths), engine.metadata.class_names)
-    latencies, faults = Latencies(), FaultStatistics()
-    dropped, problems = Counter[str](), []
-    frames_in = 0
-    last: Perception | None = None
     started = time.perf_counter()
     with staged(out) as folder:
-        for source in sources:
-            pipeline.forget()  # one picture has nothing to do with the next
-            for name, picture, stamp in read_source(source):
-                frames_in += 1
-                if picture is None:
-                    dropped['undecodable image'] += 1
-                    problems.append(f'{source.path} cannot be decoded: it was left out')
-                else:
-                    last = pipeline.process(Frame(picture, stamp))
-                    _write(folder / name, last)
-                    latencies.add(last.latency_ms)
-                    faults.add(last)
-                    report.add(last, source.name, last.latency_ms)
-                if progress is not None:
-                    progress(frames_in, max(total, frames_in))
-        if last is None:
-            raise UserError(f'not one picture could be read: {problems[0]}')
+        run = _Run(engine, options or PipelineOptions(), folder, ', '.join(p.name for p in paths))
+        frames = 0
+        with Stages(run.look, run.keep) as stages:
+            for source in sources:
+                for index, (name, picture, stamp) in enumerate(read_source(source)):
+                    stages.put(_Picture(source, index, name, picture, stamp))
+                    frames += 1
+                    if progress is not None:
+                        progress(frames, max(total, frames))
+            stages.drain()
         seconds = time.perf_counter() - started
-        named = ', '.join(map(str, paths))
-        metrics = run_metrics(
-            named, engine, frames_in, dropped, seconds, latencies, problems, faults, last
-        )
+        metrics = run.metrics(', '.join(map(str, paths)), seconds)
         write_json(folder / 'metrics.json', metrics)
-        report.write(folder / 'report.html', metrics)
+        run.report.write(folder / 'report.html', metrics)
     return metrics
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One picture on its way; from the first stage on with what the engine answered."""
+
+    source: Source
+    index: int
+    name: str
+    picture: NDArray[np.uint8] | None
+    stamp_ns: int
+    shown: Shown | None = None
+    prediction: Prediction | None = None
+    infer_ms: float = 0.0
+
+
+class _Run:
+    """What is made of all pictures: the next is looked at while one is written."""
+
+    def __init__(self, engine: Engine, options: PipelineOptions, folder: Path, title: str) -> None:
+        self.latencies, self.faults = Latencies(), FaultStatistics()
+        self.report = ReportBuilder(title, engine.metadata.class_names)
+        self.frames_in = 0
+        self.dropped: Counter[str] = Counter()
+        self.problems: list[str] = []
+        self.last: Perception | None = None
+        self._folder = folder
+        self._engine = engine
+        self._pipeline = Pipeline(engine, replace(options, output_size='camera'))
+
+    def look(self, item: _Picture) -> _Picture:
+        """First stage: the engine's answer."""
+        if item.picture is None:
+            return item
+        shown = self._pipeline.show(Frame(item.picture, item.stamp_ns))
+        start = time.perf_counter()
+        prediction = self._engine.infer(shown.image[None])
+        infer_ms = 1e3 * (time.perf_counter() - start)
+        return replace(item, shown=shown, prediction=prediction, infer_ms=infer_ms)
+
+    def keep(self, item: _Picture) -> None:
+        """Second stage: what is written and counted."""
+        self.frames_in += 1
+        if item.index == 0:
+            self._pipeline.forget()  # one source has nothing to do with the next
+        if item.shown is None or item.prediction is None:
+            self.dropped['undecodable image'] += 1
+            self.problems.append(f'{item.source.path} cannot be decoded: it was left out')
+            return
+        seen = self._pipeline.finish(item.shown, item.prediction, 0, item.infer_ms)
+        _write(self._folder / item.name, seen)
+        self.latencies.add(seen.latency_ms)
+        self.faults.add(seen)
+        self.report.add(seen, item.source.name, seen.latency_ms)
+        self.last = seen
+
+    def metrics(self, named: str, seconds: float) -> dict[str, Any]:
+        """The content of metrics.json; raises UserError where nothing could be read."""
+        if self.last is None:
+            raise UserError(f'not one picture could be read: {self.problems[0]}')
+        return run_metrics(
+            named,
+            self._engine,
+            self.frames_in,
+            self.dropped,
+            seconds,
+            self.latencies,
+            self.problems,
+            self.faults,
+            self.last,
+        )
 
 
 def _write(stem: Path, perception: Perception) -> None:

@@ -9,15 +9,16 @@ from typing import Any
 
 from dsn_ros.bag_camera import BagCamera
 from dsn_ros.bags import Bag, BagMessage, open_bag
-from dsn_ros.engines import Engine
+from dsn_ros.engines import Engine, Prediction
 from dsn_ros.errors import BagError, MessageError
 from dsn_ros.ground_truth import GroundTruth, TruthOptions
 from dsn_ros.messages import stamp_ns
 from dsn_ros.metrics import FaultStatistics, Latencies, ScaleStatistics, run_metrics
-from dsn_ros.pipeline import Perception, Pipeline, PipelineOptions
+from dsn_ros.pipeline import Perception, Pipeline, PipelineOptions, Shown
 from dsn_ros.recorder import Recorder
 from dsn_ros.report import ReportBuilder
 from dsn_ros.results_folder import staged, write_json
+from dsn_ros.stages import Stages
 from dsn_ros.thresholds import Limit, judge
 
 __all__ = ['ReplayOptions', 'replay']
@@ -49,8 +50,36 @@ class ReplayOptions:
     lidar: str | None = None
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """A picture on its way; from the second stage on with what the engine answered."""
+
+    shown: Shown
+    condition: str
+    decode_ms: float
+    prediction: Prediction | None = None
+    infer_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Other:
+    """A message that is no picture; ``content`` None where all of it is known already."""
+
+    topic: str
+    content: Any
+    receive_ns: int
+
+
+@dataclass(frozen=True)
+class _Left:
+    """A message that could not be used; ``reason``: why a picture was dropped."""
+
+    problem: str
+    reason: str | None = None
+
+
 class _Replay:
-    """One run over one bag."""
+    """One run over one bag: reading, the engine and writing go on beside each other."""
 
     def __init__(
         self,
@@ -94,73 +123,102 @@ class _Replay:
     def run(self, progress: Progress | None) -> float:
         """Go through the bag; returns the seconds that it took."""
         total = min(self.topic.count, self.options.limit or self.topic.count)
+        frames = 0
         started = time.perf_counter()
-        with self.recorder:
+        with self.recorder, Stages(self._read, self._look, self._keep) as stages:
             for message in self.bag.messages(self.topics()):
-                if message.topic != self.topic.name:
-                    self._take_other(message)
-                    continue
-                if self.frames_in >= total:
-                    # Ground truth of the last frame may come after it.
-                    if self.truth and self.truth.waiting:
-                        continue
-                    break
-                self.frames_in += 1
-                self._take_frame(message)
-                if progress is not None:
-                    progress(self.frames_in, total)
+                if message.topic == self.topic.name:
+                    if frames >= total:
+                        # Ground truth of the last frame may come after it.
+                        stages.drain()
+                        if self.truth and self.truth.waiting:
+                            continue
+                        break
+                    frames += 1
+                    if progress is not None:
+                        progress(frames, total)
+                stages.put(message)
+            stages.drain()
         return time.perf_counter() - started
 
-    def _take_frame(self, message: BagMessage) -> None:
-        times = [time.perf_counter()]
+    def _read(self, message: BagMessage) -> '_Frame | _Other | _Left':
+        """First stage: what a message says, and a picture as the engine takes it."""
+        if message.topic != self.topic.name:
+            return self._read_other(message)
+        start = time.perf_counter()
         reason = 'damaged message'  # if the next step fails
         try:
             image = self.bag.deserialize(message)
             reason = 'undecodable image'
             picture = self.camera.picture(image)
-            times.append(time.perf_counter())
+            decoded = time.perf_counter()
             reason = 'impossible stamp'
             stamp = stamp_ns(image.header)
             reason = 'impossible transform'
             frame = self.camera.frame(picture, stamp, image.header.frame_id)
             reason = 'impossible calibration'
-            perception = self.pipeline.process(frame)
+            shown = self.pipeline.show(frame)
         except MessageError as error:
-            self._drop(reason, error)
-            return
-        times.append(time.perf_counter())
+            return _Left(str(error), reason)
+        return _Frame(shown, self.camera.condition, 1e3 * (decoded - start))
+
+    def _read_other(self, message: BagMessage) -> '_Other | _Left':
+        try:
+            content = self.bag.deserialize(message)
+            heard = self.camera.hear(message.topic, content)
+        except MessageError as error:
+            return _Left(str(error))
+        return _Other(message.topic, None if heard else content, message.receive_ns)
+
+    def _look(self, item: '_Frame | _Other | _Left') -> '_Frame | _Other | _Left':
+        """Second stage: the engine's answer, and nothing else, as it is what takes longest."""
+        if not isinstance(item, _Frame):
+            return item
+        start = time.perf_counter()
+        prediction = self.pipeline.engine.infer(item.shown.image[None])
+        infer_ms = 1e3 * (time.perf_counter() - start)
+        return replace(item, prediction=prediction, infer_ms=infer_ms)
+
+    def _keep(self, item: '_Frame | _Other | _Left') -> None:
+        """Third stage: everything that is written or counted."""
+        if isinstance(item, _Frame):
+            self.frames_in += 1
+            self._keep_frame(item)
+        elif isinstance(item, _Other):
+            self._keep_other(item)
+        else:
+            self._tell(item.problem)
+            if item.reason is not None:
+                self.frames_in += 1
+                self.dropped[item.reason] += 1
+
+    def _keep_frame(self, item: '_Frame') -> None:
+        assert item.prediction is not None
+        perception = self.pipeline.finish(item.shown, item.prediction, 0, item.infer_ms)
+        start = time.perf_counter()
         self.recorder.write(perception)
-        times.append(time.perf_counter())
-        latency = {
-            'decode': 1e3 * (times[1] - times[0]),
-            **perception.latency_ms,
-            'write': 1e3 * (times[3] - times[2]),
-            'total': 1e3 * (times[3] - times[0]),
-        }
+        written = 1e3 * (time.perf_counter() - start)
+        latency = {'decode': item.decode_ms, **perception.latency_ms, 'write': written}
+        latency['total'] = sum(latency.values())  # what the frame took, not what it waited
         self.latencies.add(latency)
         self.scales.add(perception.scale)
         self.faults.add(perception)
         self.lights[perception.lighting.condition] += 1
-        self.report.add(perception, self.camera.condition or None, latency)
+        self.report.add(perception, item.condition or None, latency)
         if self.truth:
-            self.truth.add(perception, self.camera.condition)
+            self.truth.add(perception, item.condition)
         self.last = perception
 
-    def _take_other(self, message: BagMessage) -> None:
+    def _keep_other(self, item: '_Other') -> None:
+        if item.content is None:
+            return
         try:
-            content = self.bag.deserialize(message)
-            if self.camera.hear(message.topic, content):
-                return
-            if self.truth and message.topic in self.truth.topics:
-                self.truth.take(message.topic, content)
+            if self.truth and item.topic in self.truth.topics:
+                self.truth.take(item.topic, item.content)
             else:
-                self.recorder.write_transforms(message.topic, content, message.receive_ns)
+                self.recorder.write_transforms(item.topic, item.content, item.receive_ns)
         except MessageError as error:
             self._tell(str(error))
-
-    def _drop(self, reason: str, error: MessageError) -> None:
-        self.dropped[reason] += 1
-        self._tell(str(error))
 
     def _tell(self, problem: str) -> None:
         if problem not in self.problems:

@@ -7,16 +7,16 @@ from dsn_ros.errors import UserError
 
 __all__ = ['PARTS', 'BenchOptions', 'quick', 'size_of']
 
-PARTS = ('limits', 'engines', 'path', 'start', 'training')
+PARTS = ('limits', 'engines', 'path', 'replay', 'start', 'training')
 
 
 @dataclass(frozen=True)
 class BenchOptions:
     """Sizes are (height, width) in pixels.
 
-    ``models``: deploy graphs, one or more; path, start and training are measured with the first.
-    ``parts`` of PARTS; ``engine``: 'all' or one that ``load_engine`` takes; ``batches``: pictures
-    in one call; ``rounds``: of each race; ``turn``: seconds that a contender's turn in a
+    ``models``: deploy graphs, one or more; path, replay, start and training are measured with the
+    first. ``parts`` of PARTS; ``engine``: 'all' or one that ``load_engine`` takes; ``batches``:
+    pictures in one call; ``rounds``: of each race; ``turn``: seconds that a contender's turn in a
     round lasts at least; ``threads``: of the CPU, None: as every library chooses; ``camera``: size
     of the pictures that come in; ``train_size``: None: the model's; ``gemm``: side of the
     matrices, and how many products in a row.

@@ -13,6 +13,7 @@ from dsn_ros.bench.machine import machine, machine_line
 from dsn_ros.bench.message_path import MessagePath
 from dsn_ros.bench.options import PARTS, BenchOptions
 from dsn_ros.bench.part import Part, Show
+from dsn_ros.bench.replaying import Replaying
 from dsn_ros.bench.start import Start
 from dsn_ros.bench.training import Training
 from dsn_ros.engines import read_model
@@ -79,6 +80,7 @@ def bench(options: BenchOptions, show: Show) -> Report:
         'limits': limits,
         'engines': Engines(options, limits),
         'path': MessagePath(options),
+        'replay': Replaying(options),
         'start': Start(options),
         'training': Training(options),
     }

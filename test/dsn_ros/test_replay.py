@@ -1,6 +1,7 @@
 """A bag through the pipeline: what comes out, what is dropped, and what is refused."""
 
 import json
+import threading
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from dsn_ros.cli_options import pipeline_options
 from dsn_ros.errors import BagError, MessageError, UserError
 from dsn_ros.message_builders import BagMessages
 from dsn_ros.pipeline import PipelineOptions
+from dsn_ros.recorder import Recorder
 from dsn_ros.replay import ReplayOptions, replay
 
 STEP = 100_000_000
@@ -65,6 +67,39 @@ def test_every_frame_comes_out_with_its_stamp_and_frame(tmp_path):
     assert names[0] == 'road'
     assert names[-1] == 'unlabelled'
     assert '://' not in (tmp_path / 'out' / 'report.html').read_text()  # all is inside
+
+
+def test_one_frame_is_written_while_the_next_is_looked_at(tmp_path, monkeypatch):
+    """Engine and recorder wait for each other: one after the other they would never meet."""
+    together = threading.Barrier(2, timeout=20)
+    frames = 4
+
+    class WaitingEngine(StandInEngine):
+        seen = 0
+
+        def infer(self, images):
+            if self.seen:
+                together.wait()
+            self.seen += 1
+            return super().infer(images)
+
+    class WaitingRecorder(Recorder):
+        written = 0
+
+        def write(self, perception):
+            super().write(perception)
+            self.written += 1
+            if self.written < frames:
+                together.wait()
+
+    monkeypatch.setattr('dsn_ros.replay.Recorder', WaitingRecorder)
+    recording = Recording()
+    recording.frames('/image', frames)
+    metrics = replay(recording.write(tmp_path / 'bag'), tmp_path / 'out', WaitingEngine())
+    assert (metrics['frames_out'], metrics['dropped']) == (frames, {})
+    stamps = [s for s, _ in contents(tmp_path / 'out')['/perception/depth/image']]
+    assert stamps == sorted(stamps)
+    assert len(stamps) == frames
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3', 'ros1'])

@@ -58,6 +58,13 @@ SCHEMA = {  # as docs/performance.md tells it
             }
         },
     },
+    'replay': {
+        'what': str,
+        'rows': {
+            'replay': {'frames_per_s': ROUNDS, 'cpu_ms': ROUNDS, 'of_network_alone': ROUNDS},
+            'network alone': {'frames_per_s': ROUNDS},
+        },
+    },
     'training': {
         'height': int,
         'width': int,

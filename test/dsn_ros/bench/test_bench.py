@@ -60,7 +60,7 @@ def of_parts(options, *parts, **changes):
 
 @pytest.fixture(scope='module')
 def report(options):
-    return bench(of_parts(options, 'limits', 'engines', 'path', 'training'), silent)
+    return bench(of_parts(options, 'limits', 'engines', 'path', 'replay', 'training'), silent)
 
 
 @pytest.mark.slow
@@ -103,6 +103,16 @@ def test_around_the_network_is_everything_else(report):
     # Medians of parts do not add up to the median of the sum exactly.
     assert case['around_ms']['median'] == pytest.approx(sum(rest), rel=0.5)
     assert 0 < case['share_around']['median'] < 1
+
+
+def test_a_replay_is_told_beside_the_network_alone(report):
+    rows = report.as_json()['replay']['rows']
+    ours, alone = rows['replay'], rows['network alone']
+    rates = zip(alone['frames_per_s']['rounds'], ours['frames_per_s']['rounds'], strict=True)
+    told = ours['of_network_alone']['rounds']
+    assert told == pytest.approx([a / b for a, b in rates], rel=1e-3)
+    assert ours['cpu_ms']['median'] > 0
+    assert alone['of_network_alone']['median'] == 1
 
 
 def test_training_is_compared_with_a_plain_loop(report):
