@@ -70,6 +70,15 @@ def test_random_view_moves_all_maps_alike(seed):
     assert set(np.unique(view.depth)) <= set(np.unique(frame.depth))
 
 
+def test_without_zoom_a_window_is_as_wide_or_as_high_as_the_frame():
+    frame = straight_road(320, 576)
+    for seed in range(200):  # some of which round to a window a hair larger than the frame
+        rng = np.random.default_rng(seed)
+        view, factor = random_view(frame, 320, 576, rng, max_zoom=1.0)
+        assert view.depth.shape == (320, 576)
+        assert 1 <= factor <= 1.16  # no more than a stretch
+
+
 def test_no_strength_changes_nothing_and_strength_changes_light():
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     assert worse_camera(image, np.random.default_rng(0), 0.0) is image
