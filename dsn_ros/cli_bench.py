@@ -33,6 +33,13 @@ def bench(
             'is taken for path, replay, start and training. Default: the shipped one.'
         ),
     ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='A variant of the network with random weights beside the models, to see how fast '
+            'it is here: paper, lite or lite2; again for more.'
+        ),
+    ] = None,
     engine: Annotated[
         str,
         typer.Option(
@@ -81,6 +88,7 @@ def bench(
 
     options = BenchOptions(
         models=tuple(model or (default_model(),)),
+        variants=tuple(variant or ()),
         parts=tuple(part.value for part in parts or BenchPart),
         engine=engine,
         batches=tuple(batch or (1, 4)),

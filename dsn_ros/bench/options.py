@@ -15,14 +15,16 @@ class BenchOptions:
     """Sizes are (height, width) in pixels.
 
     ``models``: deploy graphs, one or more; path, replay, start and training are measured with the
-    first. ``parts`` of PARTS; ``engine``: 'all' or one that ``load_engine`` takes; ``batches``:
-    pictures in one call; ``rounds``: of each race; ``turn``: seconds that a contender's turn in a
-    round lasts at least; ``threads``: of the CPU, None: as every library chooses; ``camera``: size
-    of the pictures that come in; ``train_size``: None: the model's; ``gemm``: side of the
-    matrices, and how many products in a row.
+    first. ``variants``: of the network, with random weights at the first model's size, measured
+    after the ``models``. ``parts`` of PARTS; ``engine``: 'all' or one that ``load_engine`` takes;
+    ``batches``: pictures in one call; ``rounds``: of each race; ``turn``: seconds that a
+    contender's turn in a round lasts at least; ``threads``: of the CPU, None: as every library
+    chooses; ``camera``: size of the pictures that come in; ``train_size``: None: the model's;
+    ``gemm``: side of the matrices, and how many products in a row.
     """
 
     models: tuple[Path, ...]
+    variants: tuple[str, ...] = ()
     parts: tuple[str, ...] = PARTS
     engine: str = 'all'
     batches: tuple[int, ...] = (1, 4)

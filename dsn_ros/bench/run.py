@@ -1,7 +1,8 @@
 """The whole benchmark: part after part, and what is told of it."""
 
 import json
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dsn_ros.bench.part import Part, Show
 from dsn_ros.bench.replaying import Replaying
 from dsn_ros.bench.start import Start
 from dsn_ros.bench.training import Training
+from dsn_ros.bench.untrained import untrained
 from dsn_ros.engines import read_model
 from dsn_ros.errors import UserError
 
@@ -70,11 +72,16 @@ class Report:
 def bench(options: BenchOptions, show: Show) -> Report:
     """Measure; an interrupt (Ctrl-C) ends it with what there is until then.
 
-    Raises UserError where a model or an engine can't be used, or nothing could be measured.
+    Raises UserError where a model, variant or engine can't be used, or nothing could be measured.
     """
-    for path in options.models:
-        read_model(path)
+    sizes = [read_model(path).metadata.size for path in options.models]
     about = machine()  # before we ourselves make it busy
+    with tempfile.TemporaryDirectory() as folder:
+        made = tuple(untrained(each, sizes[0], Path(folder)) for each in options.variants)
+        return _measured(replace(options, models=options.models + made), about, show)
+
+
+def _measured(options: BenchOptions, about: dict[str, Any], show: Show) -> Report:
     limits = Limits(options)
     made: dict[str, Part] = {
         'limits': limits,
