@@ -208,7 +208,8 @@ def calibrate(
 @app.command()
 def engine(
     model: Annotated[
-        Path | None, typer.Argument(help='Deploy graph (.onnx); default: the shipped one.')
+        Path | None,
+        typer.Argument(help='Deploy graph (.onnx), or lite2, which ships; default: lite.'),
     ] = None,
     engine: EngineOption = 'auto',
     precision: PrecisionOption = 'auto',

@@ -29,8 +29,9 @@ def bench(
     model: Annotated[
         list[Path] | None,
         typer.Option(
-            help='Deploy graph (.onnx); again for more, of other sizes or precisions. The first '
-            'is taken for path, replay, start and training. Default: the shipped one.'
+            help='Deploy graph (.onnx), or lite or lite2, which ship; again for more, of other '
+            'sizes or precisions. The first is taken for path, replay, start and training. '
+            'Default: lite.'
         ),
     ] = None,
     variant: Annotated[

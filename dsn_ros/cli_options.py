@@ -35,7 +35,8 @@ __all__ = [
 ]
 
 ModelOption = Annotated[
-    Path | None, typer.Option('--model', help='Deploy graph (.onnx); default: the shipped one.')
+    Path | None,
+    typer.Option('--model', help='Deploy graph (.onnx), or lite2, which ships; default: lite.'),
 ]
 EngineOption = Annotated[
     str,

@@ -124,7 +124,9 @@ def infer(
     total = sum(s.frames for s in sources)
     started = time.perf_counter()
     with staged(out) as folder:
-        run = _Run(engine, options or PipelineOptions(), folder, ', '.join(p.name for p in paths))
+        title = ', '.join(p.name for p in paths)
+        report = ReportBuilder(title, engine.metadata.class_names, expected=total)
+        run = _Run(engine, options or PipelineOptions(), folder, report)
         frames = 0
         with Stages(run.look, run.keep) as stages:
             for source in sources:
@@ -158,9 +160,11 @@ class _Picture:
 class _Run:
     """What is made of all pictures: the next is looked at while one is written."""
 
-    def __init__(self, engine: Engine, options: PipelineOptions, folder: Path, title: str) -> None:
+    def __init__(
+        self, engine: Engine, options: PipelineOptions, folder: Path, report: ReportBuilder
+    ) -> None:
         self.latencies, self.faults = Latencies(), FaultStatistics()
-        self.report = ReportBuilder(title, engine.metadata.class_names)
+        self.report = report
         self.frames_in = 0
         self.dropped: Counter[str] = Counter()
         self.problems: list[str] = []

@@ -10,8 +10,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         'model',
         '',
-        'Path of the deploy graph (ONNX, as dsn export writes it); none given: the weights that '
-        'come with the package.',
+        'Path of the deploy graph (ONNX, as dsn export writes it), or lite2: weights that come '
+        'with the package as well, and see better in a quarter more time; none given: lite.',
     ),
     Parameter(
         'engine',

@@ -107,7 +107,8 @@ class _Replay:
         self.faults = FaultStatistics()
         self.lights: Counter[str] = Counter()
         self.recorder = Recorder(folder, names, options.points)
-        self.report = ReportBuilder(bag.path.name, names)
+        self.total = min(self.topic.count, options.limit or self.topic.count)
+        self.report = ReportBuilder(bag.path.name, names, expected=self.total)
         self.latencies = Latencies()
         self.dropped: Counter[str] = Counter()
         self.problems: list[str] = []
@@ -122,13 +123,12 @@ class _Replay:
 
     def run(self, progress: Progress | None) -> float:
         """Go through the bag; returns the seconds that it took."""
-        total = min(self.topic.count, self.options.limit or self.topic.count)
         frames = 0
         started = time.perf_counter()
         with self.recorder, Stages(self._read, self._look, self._keep) as stages:
             for message in self.bag.messages(self.topics()):
                 if message.topic == self.topic.name:
-                    if frames >= total:
+                    if frames >= self.total:
                         # Ground truth of the last frame may come after it.
                         stages.drain()
                         if self.truth and self.truth.waiting:
@@ -136,7 +136,7 @@ class _Replay:
                         break
                     frames += 1
                     if progress is not None:
-                        progress(frames, total)
+                        progress(frames, self.total)
                 stages.put(message)
             stages.drain()
         return time.perf_counter() - started

@@ -31,11 +31,17 @@ class ReportBuilder:
     """Collects frames for a report in bounded memory, however long the bag is.
 
     ``class_names``: names by class id. ``max_frames``: pictures kept at most; they are evenly
-    spaced over the frames added. ``width``: of the kept pictures, pixels.
+    spaced over the frames added. ``width``: of the kept pictures, pixels. ``expected``: how many
+    frames will come, as far as is known: pictures that would not stay are not made then.
     """
 
     def __init__(
-        self, title: str, class_names: Sequence[str], max_frames: int = 60, width: int = 320
+        self,
+        title: str,
+        class_names: Sequence[str],
+        max_frames: int = 60,
+        width: int = 320,
+        expected: int = 0,
     ) -> None:
         if max_frames < 1:
             raise ValueError(f'max_frames must be at least 1, got {max_frames}')
@@ -49,6 +55,8 @@ class ReportBuilder:
         self._first_stamp_ns = 0
         self._pictures: list[Picture] = []
         self._picture_step = 1
+        while max_frames * self._picture_step < expected:
+            self._picture_step *= 2
         self._latencies: list[Latency] = []
         self._latency_step = 1
         self._pixels: NDArray[np.int64] = np.zeros(256, dtype=np.int64)

@@ -22,7 +22,7 @@ from dsn_ros.replay import replay
 __all__ = ['Replaying']
 
 _ALONE, _REPLAY = 'network alone', 'replay'
-_FRAMES = 48  # enough that opening the bag and writing the page count for little
+_FRAMES = 120  # enough that opening the bag and writing the page count for little
 _STEP = 16  # pixels by which each picture is moved on: one that stands still is withheld
 _PERIOD_NS = 100_000_000
 _ROUNDS = 7  # at most: each takes seconds

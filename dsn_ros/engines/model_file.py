@@ -13,7 +13,11 @@ from dsn_core.metadata import METADATA_KEY, ModelMetadata, Size
 from dsn_core.onnx_tensors import all_tensors
 from dsn_ros.engines.base import EngineError, import_library
 
-__all__ = ['ModelFile', 'read_model']
+__all__ = ['SHIPPED', 'ModelFile', 'read_model', 'shipped']
+
+SHIPPED = {'lite': 'depthsegnet.onnx', 'lite2': 'depthsegnet-lite2.onnx'}
+"""Deploy graphs that come with the package, by their variant's name; the first is the default."""
+_WEIGHTS = Path(__file__).parents[1] / 'weights'
 
 _OPSETS = range(13, 26)
 _LARGEST = 2**31  # bytes; what protobuf can hold
@@ -47,8 +51,21 @@ class ModelFile:
         return ModelFile(self.path, hashlib.sha256(data).hexdigest(), metadata, data)
 
 
+def shipped(name: str) -> Path:
+    """A file of the weights that ship with the package; raises EngineError if it doesn't."""
+    path = _WEIGHTS / name
+    if not path.is_file():
+        raise EngineError(
+            f'{path}: the default weights are not in this installation; '
+            'name a model of your own (dsn export makes one)'
+        )
+    return path
+
+
 def read_model(path: str | Path) -> ModelFile:
-    """Read the deploy graph ``path``; raises EngineError, one line, for anything else."""
+    """Read the deploy graph ``path``, a file or one of SHIPPED; raises EngineError, one line."""
+    if str(path) in SHIPPED and not Path(path).exists():
+        path = shipped(SHIPPED[str(path)])
     path = Path(path).expanduser()
     try:
         with path.open('rb') as file:

@@ -12,7 +12,7 @@ from typing import get_args
 from dsn_core.golden import GoldenComparison, golden_frame
 from dsn_core.metadata import Size
 from dsn_ros.engines.base import Engine, EngineError, Precision, one_line
-from dsn_ros.engines.model_file import ModelFile, read_model
+from dsn_ros.engines.model_file import SHIPPED, ModelFile, read_model, shipped
 
 __all__ = [
     'EngineStatus',
@@ -55,22 +55,12 @@ class EngineStatus:
 
 def default_model() -> Path:
     """The weights that ship with the package; raises EngineError if they don't."""
-    return _shipped('depthsegnet.onnx')
+    return shipped(next(iter(SHIPPED.values())))
 
 
 def default_checkpoint() -> Path:
     """The same weights to train on from; raises EngineError if they don't ship."""
-    return _shipped('depthsegnet.safetensors')
-
-
-def _shipped(name: str) -> Path:
-    path = Path(__file__).parents[1] / 'weights' / name
-    if not path.is_file():
-        raise EngineError(
-            f'{path}: the default weights are not in this installation; '
-            'name a model of your own (dsn export makes one)'
-        )
-    return path
+    return shipped('depthsegnet.safetensors')
 
 
 def list_engines() -> list[EngineStatus]:

@@ -29,6 +29,25 @@ class TestPictures:
         assert frames - indices[-1] <= max(steps, default=1)
         assert page.data['total'] == frames
 
+    @pytest.mark.parametrize('frames', [1, 9, 10, 11, 20, 21, 40, 41, 157])
+    @pytest.mark.parametrize('wrong', [0, 1])
+    def test_are_the_same_where_their_number_is_known_before(
+        self, frames: int, wrong: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plain = Page(report(frames, max_frames=10).render({})).indices()
+        made: list[int] = []
+        add = ReportBuilder._add_picture
+
+        def counted(self: ReportBuilder, index: int, *rest: Any) -> None:
+            made.append(index)
+            add(self, index, *rest)
+
+        monkeypatch.setattr(ReportBuilder, '_add_picture', counted)
+        builder = report(frames, max_frames=10, expected=frames - wrong)
+        assert Page(builder.render({})).indices() == plain
+        if not wrong:
+            assert made == plain  # and none in vain
+
     def test_one_is_enough(self) -> None:
         assert Page(report(100, max_frames=1).render({})).indices() == [0]
 

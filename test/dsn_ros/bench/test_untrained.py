@@ -40,7 +40,8 @@ def test_a_variant_is_what_its_name_says_at_the_size_that_is_asked_for(made, cap
         # The lighter ones are trained without the light module, which is half of the paper's work.
         names = [each.name for each in onnx.load(path).graph.initializer]
         assert any(name.startswith('network.light') for name in names) == (variant == 'paper')
-        load_engine(path, 'onnxruntime:cpu')  # which holds it against its golden frame
+        for engine in ('onnxruntime:cpu', 'torch:cpu'):
+            load_engine(path, engine)  # which holds it against its golden frame
     assert not caplog.records  # sure enough of their labels to be held against them
 
 
