@@ -15,7 +15,7 @@ from dsn_core.evaluation.samples import EvaluationSample
 from dsn_core.files import replacing
 from dsn_core.labels import CITYSCAPES
 from dsn_core.metadata import METADATA_KEY
-from dsn_ros.engines import default_model, load_engine, read_model
+from dsn_ros.engines import load_engine, read_model, shipped_model
 from dsn_ros.engines.base import import_library
 from dsn_ros.errors import UserError
 from dsn_ros.lighting import Lighting
@@ -24,7 +24,7 @@ __all__ = ['ConfidenceFit', 'calibrate_confidence', 'measure']
 
 _OTHERS = 0.5  # what a pixel of another light counts: dozens of streets alone are a noisy table
 
-set_graph_loader(load_engine, default_model)
+set_graph_loader(load_engine, shipped_model)
 
 _ByLight = dict[str, Reliability]
 

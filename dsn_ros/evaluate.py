@@ -8,7 +8,7 @@ from dsn_core.evaluation.config import load_evaluation
 from dsn_core.evaluation.model_row import Graph, set_graph_loader
 from dsn_core.evaluation.run import evaluate as score_all
 from dsn_core.evaluation.tables import Table, tables
-from dsn_ros.engines import default_model, load_engine
+from dsn_ros.engines import load_engine, shipped_model
 from dsn_ros.errors import UserError
 from dsn_ros.evaluation_page import page
 from dsn_ros.evaluation_text import to_markdown
@@ -21,7 +21,7 @@ def _load(path: Path, engine: str, precision: str) -> Graph:
     return load_engine(path, engine, precision)
 
 
-set_graph_loader(_load, default_model)
+set_graph_loader(_load, shipped_model)
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from typing import Any
 from dsn_core.processes import Processes, Runner
 from dsn_core.ray_tasks import Share, marked, ray_cluster
 from dsn_ros.console import OUTPUT, print_metrics, print_summary, progress_bar
-from dsn_ros.engines import default_model, load_engine, read_model
+from dsn_ros.engines import SHIPPED, default_model, load_engine, read_model
 from dsn_ros.errors import UserError
 from dsn_ros.fleet import default_jobs, expand, replay_fleet, share_of, threads_for
 from dsn_ros.fleet_worker import BagWorker, FleetOptions, Outcome, worker_on_node
@@ -83,7 +83,7 @@ def _many(
     sha256 = read_model(default_model() if model is None else model).sha256
     if ray is not None:  # a worker's working folder is another one
         bags, out = [bag.absolute() for bag in bags], out.absolute()
-        model = None if model is None else model.absolute()
+        model = model if model is None or str(model) in SHIPPED else model.absolute()
     fleet = FleetOptions(model, sha256, name, precision, 1, options, pipeline, tuple(limits))
     here = _here(fleet, jobs, len(bags))
     with here if ray is None else _on_ray(ray, out, fleet, jobs, len(bags)) as workers:

@@ -20,7 +20,16 @@ ROWS: tuple[dict[str, tuple[str, tuple[str, ...]]], ...] = (
         'verbs': (
             'replay, infer, train, evaluate, ...',
             (
-                *('replay*', 'infer', 'fleet', 'fleet_worker', 'train', 'ablate', 'evaluat*'),
+                *(
+                    'replay*',
+                    'infer',
+                    'stages',
+                    'fleet',
+                    'fleet_worker',
+                    'train',
+                    'ablate',
+                    'evaluat*',
+                ),
                 *(
                     'calibrat*',
                     'export_int8',

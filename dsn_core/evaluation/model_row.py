@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dsn_core.digest import digest_of, sha256
 from dsn_core.errors import UserError, require
 from dsn_core.evaluation.prediction import Prediction, Predictor
-from dsn_core.evaluation.rows import Row
+from dsn_core.evaluation.rows import SHIPPED, Row
 from dsn_core.evaluation.samples import EvaluationSample
 from dsn_core.metadata import ModelMetadata, Size
 from dsn_core.teachers.classes import train_id_table
@@ -51,17 +51,17 @@ class Graph(Protocol):
 
 class _Loader(NamedTuple):
     load: Callable[[Path, str, str], Graph]
-    default_model: Callable[[], Path]
+    shipped_model: Callable[[str], Path]
 
 
 _loader: list[_Loader] = []
 
 
 def set_graph_loader(
-    load: Callable[[Path, str, str], Graph], default_model: Callable[[], Path]
+    load: Callable[[Path, str, str], Graph], shipped_model: Callable[[str], Path]
 ) -> None:
-    """Say how a deploy graph is loaded (path, engine, precision), and which one ships."""
-    _loader[:] = [_Loader(load, default_model)]
+    """Say how a deploy graph is loaded (path, engine, precision), and where the shipped are."""
+    _loader[:] = [_Loader(load, shipped_model)]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class ModelRow(Row, kind='model'):
     """
 
     path: str = 'default'
-    """Deploy graph (.onnx), checkpoint (.safetensors), or default: the shipped weights."""
+    """Deploy graph (.onnx), checkpoint (.safetensors), or weights that ship: default, which are
+    lite, or lite2."""
     name: str = ''
     """What the tables call it; nothing: the model's own name."""
     train: str = ''
@@ -84,8 +85,8 @@ class ModelRow(Row, kind='model'):
     """What a graph is computed in: auto, fp32, bf16, fp16 or int8."""
 
     def __post_init__(self) -> None:
-        known = self.path == 'default' or self.path.endswith(('.onnx', '.safetensors'))
-        require(known, 'path', 'default, a .onnx or a .safetensors file', self.path)
+        known = self.path in SHIPPED or self.path.endswith(('.onnx', '.safetensors'))
+        require(known, 'path', f'{", ".join(SHIPPED)}, a .onnx or a .safetensors file', self.path)
         if not self.name:
             name = 'default weights' if self.path == 'default' else Path(self.path).stem
             object.__setattr__(self, 'name', name)
@@ -102,7 +103,8 @@ class ModelRow(Row, kind='model'):
         return _Graph(_graph_loader().load(file, self.engine, self.precision), file)
 
     def _file(self) -> Path:
-        file = _graph_loader().default_model() if self.path == 'default' else Path(self.path)
+        shipped = self.path in SHIPPED
+        file = _graph_loader().shipped_model(self.path) if shipped else Path(self.path)
         if not file.is_file():
             raise UserError(f'{file}: no such model; dsn train and dsn export make one')
         return file

@@ -8,7 +8,10 @@ from dsn_core.choice import Choice
 from dsn_core.errors import ConfigError
 from dsn_core.evaluation.prediction import Predictor
 
-__all__ = ['Row']
+__all__ = ['SHIPPED', 'Row']
+
+SHIPPED = ('default', 'lite', 'lite2')
+"""Names of the weights that come with the package."""
 
 
 class Row(Choice):
@@ -30,12 +33,12 @@ class Row(Choice):
 
     @classmethod
     def parse(cls, text: str) -> dict[str, object]:
-        """A path alone: a deploy graph, a checkpoint or a folder; default: the shipped weights."""
-        if text == 'default' or text.endswith(('.onnx', '.safetensors')):
+        """A path alone: a deploy graph, a checkpoint, a folder; or shipped weights by name."""
+        if text in SHIPPED or text.endswith(('.onnx', '.safetensors')):
             return {'kind': 'model', 'path': text}
         if Path(text).is_dir():
             return {'kind': 'folder', 'path': text}
         raise ConfigError(
-            f'is {text!r}: a row must be default, a deploy graph (.onnx), a checkpoint '
-            '(.safetensors) or a folder of predictions'
+            f'is {text!r}: a row must be one of {", ".join(SHIPPED)}, a deploy graph (.onnx), a '
+            'checkpoint (.safetensors) or a folder of predictions'
         )

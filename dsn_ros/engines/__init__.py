@@ -7,7 +7,7 @@ Importing this package loads no engine's library; ``load_engine`` loads the one 
 """
 
 from dsn_ros.engines.base import Engine, EngineError, Prediction
-from dsn_ros.engines.model_file import ModelFile, read_model
+from dsn_ros.engines.model_file import SHIPPED, ModelFile, read_model, shipped_model
 from dsn_ros.engines.select import (
     EngineStatus,
     default_checkpoint,
@@ -18,6 +18,7 @@ from dsn_ros.engines.select import (
 )
 
 __all__ = [
+    'SHIPPED',
     'Engine',
     'EngineError',
     'EngineStatus',
@@ -29,4 +30,5 @@ __all__ = [
     'load_engine',
     'read_model',
     'self_test',
+    'shipped_model',
 ]

@@ -13,10 +13,14 @@ from dsn_core.metadata import METADATA_KEY, ModelMetadata, Size
 from dsn_core.onnx_tensors import all_tensors
 from dsn_ros.engines.base import EngineError, import_library
 
-__all__ = ['SHIPPED', 'ModelFile', 'read_model', 'shipped']
+__all__ = ['SHIPPED', 'ModelFile', 'read_model', 'shipped', 'shipped_model']
 
-SHIPPED = {'lite': 'depthsegnet.onnx', 'lite2': 'depthsegnet-lite2.onnx'}
-"""Deploy graphs that come with the package, by their variant's name; the first is the default."""
+SHIPPED = {
+    'default': 'depthsegnet.onnx',
+    'lite': 'depthsegnet.onnx',
+    'lite2': 'depthsegnet-lite2.onnx',
+}
+"""Deploy graphs that come with the package, by name: their variant's."""
 _WEIGHTS = Path(__file__).parents[1] / 'weights'
 
 _OPSETS = range(13, 26)
@@ -62,10 +66,15 @@ def shipped(name: str) -> Path:
     return path
 
 
+def shipped_model(name: str = 'default') -> Path:
+    """A deploy graph of SHIPPED; raises EngineError if it isn't in this installation."""
+    return shipped(SHIPPED[name])
+
+
 def read_model(path: str | Path) -> ModelFile:
     """Read the deploy graph ``path``, a file or one of SHIPPED; raises EngineError, one line."""
     if str(path) in SHIPPED and not Path(path).exists():
-        path = shipped(SHIPPED[str(path)])
+        path = shipped_model(str(path))
     path = Path(path).expanduser()
     try:
         with path.open('rb') as file:

@@ -12,7 +12,7 @@ from typing import get_args
 from dsn_core.golden import GoldenComparison, golden_frame
 from dsn_core.metadata import Size
 from dsn_ros.engines.base import Engine, EngineError, Precision, one_line
-from dsn_ros.engines.model_file import SHIPPED, ModelFile, read_model, shipped
+from dsn_ros.engines.model_file import ModelFile, read_model, shipped, shipped_model
 
 __all__ = [
     'EngineStatus',
@@ -55,7 +55,7 @@ class EngineStatus:
 
 def default_model() -> Path:
     """The weights that ship with the package; raises EngineError if they don't."""
-    return shipped(next(iter(SHIPPED.values())))
+    return shipped_model()
 
 
 def default_checkpoint() -> Path:

@@ -142,6 +142,7 @@ def test_models_that_are_not_there(tmp_path):
 
 def test_what_a_text_alone_stands_for(tmp_path):
     assert Row.parse('default') == {'kind': 'model', 'path': 'default'}
+    assert Row.parse('lite2') == {'kind': 'model', 'path': 'lite2'}
     assert Row.parse('a.onnx')['kind'] == 'model'
     assert Row.parse(str(tmp_path)) == {'kind': 'folder', 'path': str(tmp_path)}
     with pytest.raises(ConfigError, match='a row must be'):

@@ -9,9 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from dsn_core.evaluation.rows import SHIPPED as NAMES_IN_TABLES
 from dsn_core.golden import GoldenFigures
 from dsn_core.metadata import METADATA_KEY
-from dsn_ros.engines import EngineError, read_model
+from dsn_ros.engines import SHIPPED, EngineError, read_model, shipped_model
 
 Edit = Callable[[Callable[[Any], None]], Path]
 
@@ -32,6 +33,19 @@ def test_deploy_graph_is_read(tiny_model: Path):
     assert len(model.sha256) == 64
     assert (model.metadata.height, model.metadata.width) == (64, 96)
     assert model.data == tiny_model.read_bytes()
+
+
+def test_weights_that_ship_have_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name, variant in {'default': 'lite', 'lite': 'lite', 'lite2': 'lite2'}.items():
+        model = read_model(name)
+        assert model.path == shipped_model(name)
+        assert model.metadata.variant == variant
+    assert set(SHIPPED) == set(NAMES_IN_TABLES) == {'default', 'lite', 'lite2'}
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'lite2').write_bytes(b'')
+    assert 'lite2 is not a deploy graph' in refusal(
+        Path('lite2')
+    )  # a file of one's own comes first
 
 
 def test_missing_file(tmp_path: Path):

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from dsn_core.golden import GoldenComparison
-from dsn_ros.engines import EngineError, default_model, list_engines, load_engine, select
+from dsn_ros.engines import (
+    EngineError,
+    default_model,
+    list_engines,
+    load_engine,
+    model_file,
+    select,
+)
 from dsn_ros.engines.onnxruntime_engine import OnnxRuntimeEngine
 from dsn_ros.engines.openvino_engine import OpenVinoEngine
 
@@ -133,10 +140,9 @@ def test_a_broken_installation_is_a_reason(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_default_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(select, '__file__', str(tmp_path / 'dsn_ros' / 'engines' / 'select.py'))
+    monkeypatch.setattr(model_file, '_WEIGHTS', tmp_path)
     with pytest.raises(EngineError, match='default weights are not in this installation'):
         load_engine()
-    weights = tmp_path / 'dsn_ros' / 'weights' / 'depthsegnet.onnx'
-    weights.parent.mkdir(parents=True)
+    weights = tmp_path / 'depthsegnet.onnx'
     weights.touch()
     assert default_model() == weights
