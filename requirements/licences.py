@@ -26,7 +26,7 @@ that are marked so; none of them is under the GPL alone. Written by `requirement
 the packages' own metadata, but for what other systems or Pythons need, which is marked *by hand*;
 which releases, say the lock files in `requirements/`.
 
-The default weights hold, unchanged, the encoder of EfficientNet-Lite0, and `lite2` that of Lite2, as
+The default weights hold, unchanged, the encoder of EfficientNet-Lite0, `lite2` that of Lite2, as
 their authors (TensorFlow's TPU models, Apache-2.0) trained them on ImageNet, converted by ML
 Illustrated (Apache-2.0); the rest of them was trained here, on pictures drawn here.
 
