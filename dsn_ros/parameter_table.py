@@ -11,7 +11,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         'model',
         '',
         'Path of the deploy graph (ONNX, as dsn export writes it), or lite2: weights that come '
-        'with the package as well, and see better in a fifth more time; none given: lite.',
+        'with the package as well, and judge distances better in a fifth more time; none given: '
+        'lite.',
     ),
     Parameter(
         'engine',
