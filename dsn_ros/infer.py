@@ -127,14 +127,13 @@ def infer(
         title = ', '.join(p.name for p in paths)
         report = ReportBuilder(title, engine.metadata.class_names, expected=total)
         run = _Run(engine, options or PipelineOptions(), folder, report)
-        frames = 0
         with Stages(run.look, run.keep) as stages:
             for source in sources:
                 for index, (name, picture, stamp) in enumerate(read_source(source)):
                     stages.put(_Picture(source, index, name, picture, stamp))
-                    frames += 1
+                    run.frames_in += 1
                     if progress is not None:
-                        progress(frames, max(total, frames))
+                        progress(run.frames_in, max(total, run.frames_in))
             stages.drain()
         seconds = time.perf_counter() - started
         metrics = run.metrics(', '.join(map(str, paths)), seconds)
@@ -178,14 +177,11 @@ class _Run:
         if item.picture is None:
             return item
         shown = self._pipeline.show(Frame(item.picture, item.stamp_ns))
-        start = time.perf_counter()
-        prediction = self._engine.infer(shown.image[None])
-        infer_ms = 1e3 * (time.perf_counter() - start)
+        prediction, infer_ms = self._pipeline.look(shown)
         return replace(item, shown=shown, prediction=prediction, infer_ms=infer_ms)
 
     def keep(self, item: _Picture) -> None:
         """Second stage: what is written and counted."""
-        self.frames_in += 1
         if item.index == 0:
             self._pipeline.forget()  # one source has nothing to do with the next
         if item.shown is None or item.prediction is None:

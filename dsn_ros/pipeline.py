@@ -156,9 +156,8 @@ class Pipeline:
     def process(self, frame: Frame) -> Perception:
         """Depth, labels and confidence of one frame; raises ValueError for a bad picture."""
         shown = self.show(frame)
-        start = time.perf_counter()
-        prediction = self.engine.infer(shown.image[None])
-        return self.finish(shown, prediction, 0, (time.perf_counter() - start) * 1e3)
+        prediction, infer_ms = self.look(shown)
+        return self.finish(shown, prediction, 0, infer_ms)
 
     def show(self, frame: Frame) -> Shown:
         """Prepare ``frame`` for the engine; raises ValueError for a bad picture."""
@@ -175,6 +174,12 @@ class Pipeline:
         view = view_of(*image.shape[:2], camera, options.rectify, options.fit, shape)
         picture = view.picture(image, height, width)
         return Shown(frame, view, picture, (time.perf_counter() - start) * 1e3)
+
+    def look(self, shown: Shown) -> tuple[Prediction, float]:
+        """The engine's answer to one picture, and the milliseconds that it took."""
+        start = time.perf_counter()
+        prediction = self.engine.infer(shown.image[None])
+        return prediction, (time.perf_counter() - start) * 1e3
 
     def finish(
         self, shown: Shown, prediction: Prediction, index: int, infer_ms: float

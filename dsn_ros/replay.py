@@ -78,6 +78,9 @@ class _Left:
     reason: str | None = None
 
 
+_Item = _Frame | _Other | _Left
+
+
 class _Replay:
     """One run over one bag: reading, the engine and writing go on beside each other."""
 
@@ -123,25 +126,24 @@ class _Replay:
 
     def run(self, progress: Progress | None) -> float:
         """Go through the bag; returns the seconds that it took."""
-        frames = 0
         started = time.perf_counter()
         with self.recorder, Stages(self._read, self._look, self._keep) as stages:
             for message in self.bag.messages(self.topics()):
                 if message.topic == self.topic.name:
-                    if frames >= self.total:
+                    if self.frames_in >= self.total:
                         # Ground truth of the last frame may come after it.
                         stages.drain()
                         if self.truth and self.truth.waiting:
                             continue
                         break
-                    frames += 1
+                    self.frames_in += 1
                     if progress is not None:
-                        progress(frames, self.total)
+                        progress(self.frames_in, self.total)
                 stages.put(message)
             stages.drain()
         return time.perf_counter() - started
 
-    def _read(self, message: BagMessage) -> '_Frame | _Other | _Left':
+    def _read(self, message: BagMessage) -> _Item:
         """First stage: what a message says, and a picture as the engine takes it."""
         if message.topic != self.topic.name:
             return self._read_other(message)
@@ -162,7 +164,7 @@ class _Replay:
             return _Left(str(error), reason)
         return _Frame(shown, self.camera.condition, 1e3 * (decoded - start))
 
-    def _read_other(self, message: BagMessage) -> '_Other | _Left':
+    def _read_other(self, message: BagMessage) -> _Other | _Left:
         try:
             content = self.bag.deserialize(message)
             heard = self.camera.hear(message.topic, content)
@@ -170,29 +172,25 @@ class _Replay:
             return _Left(str(error))
         return _Other(message.topic, None if heard else content, message.receive_ns)
 
-    def _look(self, item: '_Frame | _Other | _Left') -> '_Frame | _Other | _Left':
+    def _look(self, item: _Item) -> _Item:
         """Second stage: the engine's answer, and nothing else, as it is what takes longest."""
         if not isinstance(item, _Frame):
             return item
-        start = time.perf_counter()
-        prediction = self.pipeline.engine.infer(item.shown.image[None])
-        infer_ms = 1e3 * (time.perf_counter() - start)
+        prediction, infer_ms = self.pipeline.look(item.shown)
         return replace(item, prediction=prediction, infer_ms=infer_ms)
 
-    def _keep(self, item: '_Frame | _Other | _Left') -> None:
+    def _keep(self, item: _Item) -> None:
         """Third stage: everything that is written or counted."""
         if isinstance(item, _Frame):
-            self.frames_in += 1
             self._keep_frame(item)
         elif isinstance(item, _Other):
             self._keep_other(item)
         else:
             self._tell(item.problem)
             if item.reason is not None:
-                self.frames_in += 1
                 self.dropped[item.reason] += 1
 
-    def _keep_frame(self, item: '_Frame') -> None:
+    def _keep_frame(self, item: _Frame) -> None:
         assert item.prediction is not None
         perception = self.pipeline.finish(item.shown, item.prediction, 0, item.infer_ms)
         start = time.perf_counter()
@@ -209,7 +207,7 @@ class _Replay:
             self.truth.add(perception, item.condition)
         self.last = perception
 
-    def _keep_other(self, item: '_Other') -> None:
+    def _keep_other(self, item: _Other) -> None:
         if item.content is None:
             return
         try:

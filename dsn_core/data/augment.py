@@ -37,9 +37,9 @@ def random_view(
     # The largest window of the target's aspect (stretched), shrunk by the zoom.
     aspect = width / height * stretch
     window_width = min(full_width, full_height * aspect) / zoom
-    window_height = window_width / aspect
-    left = rng.uniform(0, max(0.0, full_width - window_width))  # rounding, at no zoom
-    top = rng.uniform(0, max(0.0, full_height - window_height))
+    window_height = min(window_width / aspect, full_height)  # rounding, at no zoom
+    left = rng.uniform(0, full_width - window_width)
+    top = rng.uniform(0, full_height - window_height)
     x0, y0 = int(left), int(top)
     x1 = max(x0 + 1, int(left + window_width))
     y1 = max(y0 + 1, int(top + window_height))
